@@ -1,0 +1,1 @@
+"""Reference models, one readable file each; installed as ``rmtools.models``."""

@@ -1,0 +1,1 @@
+"""Recipes that come with rmtools; installed as ``rmtools.pipelines``."""

@@ -1,0 +1,1 @@
+"""From OpenStreetMap or a RadioMapSeer folder to scenes and their rasters."""

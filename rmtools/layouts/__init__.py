@@ -1,0 +1,1 @@
+"""From the store to files and back: the layouts datasets are published in."""

@@ -1,0 +1,65 @@
+"""The protocol every path-loss solver follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rmtools.scene import Scene
+    from rmtools.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Transmitter:
+    """An isotropic antenna at (x, y) in local metres, `z_m` above the street."""
+
+    x: float
+    y: float
+    z_m: float = 1.5
+
+
+def _no_outlines() -> FloatArray:
+    return np.zeros((0, 4, 2))
+
+
+@dataclass(frozen=True)
+class Obstacles:
+    """Vehicles of one frame: low boxes that the static scene does not hold.
+
+    Attributes
+    ----------
+    outlines
+        Counter-clockwise corners in local metres, shape (V, 4, 2).
+    height_m
+        Height of all of them.
+    """
+
+    outlines: FloatArray = field(default_factory=_no_outlines)
+    height_m: float = 1.5
+
+
+NO_OBSTACLES = Obstacles()
+
+
+class Solver(Protocol):
+    """Anything that turns a scene and a transmitter into a radio map.
+
+    ``prepare`` is called once per scene and ``solve`` once per transmitter and frame.
+    """
+
+    def describe(self) -> dict[str, Any]:
+        """Name, preset and every parameter, for the provenance of what is solved."""
+        ...
+
+    def prepare(self, scene: Scene) -> Any:
+        """Everything that depends on the scene alone."""
+        ...
+
+    def solve(
+        self, prepared: Any, transmitter: Transmitter, obstacles: Obstacles = NO_OBSTACLES
+    ) -> FloatArray:
+        """Path loss in dB, positive, shape (n, n); NaN inside buildings."""
+        ...

@@ -1,0 +1,1 @@
+"""Who is in which set: published splits by name and new ones, as manifests."""

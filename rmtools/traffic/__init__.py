@@ -1,0 +1,1 @@
+"""From a scene to vehicle tracks: the drivable field, seeding, and the vehicle engine."""

@@ -1,0 +1,1 @@
+"""JSON Schemas of every file that others read or write; installed as ``rmtools.schemas``."""
