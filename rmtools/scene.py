@@ -101,7 +101,7 @@ class Frame(BaseModel):
     northing_m: float | None = Field(default=None, description="Northing of the south-west corner")
 
 
-class _SceneMember(BaseModel):
+class SceneMember(BaseModel):
     """The ``rmtools`` member of a scene file."""
 
     model_config = ConfigDict(extra="forbid")
@@ -126,8 +126,11 @@ class Scene:
         Unique within a dataset, such as ``"helsinki_r02_c01"``.
     frame
         Raster frame and place on the ground.
-    buildings, roads
+    buildings
         Clipped to the tile.
+    roads
+        Squares clipped to the tile, centre lines to the tile and half their width beyond it, so
+        that the surface inside the tile is complete.
     provenance
         Source, its hash and date, licence.
     notes
@@ -173,7 +176,7 @@ class Scene:
             }
             for road in self.roads
         ]
-        member = _SceneMember(
+        member = SceneMember(
             name=self.name, frame=self.frame, provenance=self.provenance, notes=self.notes
         )
         return {
@@ -192,7 +195,7 @@ class Scene:
             Something is missing or out of range; the message says which member or feature.
         """
         try:
-            member = _SceneMember.model_validate(data["rmtools"])
+            member = SceneMember.model_validate(data["rmtools"])
             buildings: list[Building] = []
             roads: list[Road] = []
             for feature in data["features"]:

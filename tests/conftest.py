@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
-    """Folder with true maps and city extracts; tests that need it are skipped where it is absent."""
+    """Folder with true maps and city extracts; tests that need it are skipped without it."""
     root = Path(os.environ.get("RMTOOLS_REFERENCE_DATA", REPOSITORY.parent / "shared" / "data"))
     if not (root / "radiomapseer").is_dir():
         pytest.skip(f"no reference data at {root}; set RMTOOLS_REFERENCE_DATA")

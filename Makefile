@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer and make:
+#   make demo   a finished, split, checked dataset and its report, from real data, offline
+#   make test   the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types schemas docs pictures bench-dpm clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "rmtools needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed ## Make the demo dataset and its report in demo/
+	$(BIN)/rmtools run demo --out demo --overwrite $(ARGS)
+
+test: $(VENV)/.installed-dev lint ## Run linter, type checker and tests
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Run ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schemas: $(VENV)/.installed-dev ## Write schemas/ from the models
+	$(BIN)/python -m rmtools.schemas
+
+docs: $(VENV)/.installed-dev ## Write the generated pages of docs/
+	$(BIN)/python docs/generate.py
+
+pictures: demo ## Remake the pictures of the README from the demo
+	$(BIN)/python docs/pictures.py
+
+bench-dpm: $(VENV)/.installed-dev ## Compare the embedded solver with true WinProp maps
+	$(BIN)/python benchmarks/dpm_accuracy.py $(ARGS)
+
+clean: ## Remove the environment and the demo
+	rm -rf $(VENV) demo build *.egg-info
