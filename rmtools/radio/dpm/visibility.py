@@ -1,0 +1,108 @@
+"""Does one point see another? The sight-line test of the search.
+
+The rules were found on true maps (docs/dpm.md):
+
+* a sight line is blocked by a wall that it crosses or touches at or below the wall's height;
+* an end that lies on a wall, or closer to it than `TOLERANCE_PX`, is not stopped by that wall,
+  nor by the corner over which the line comes in along that wall;
+* but from its own roof the foot of a wall is hidden;
+* walls within `ROOF_END_PX` of an end on a roof are left out, unless they rise above it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeAlias
+
+from rmtools.radio.dpm.kernel import kernel
+from rmtools.radio.dpm.walls import BUCKET_PX, bucket_of
+
+if TYPE_CHECKING:
+    from rmtools.radio.dpm.walls import Walls
+
+Point: TypeAlias = tuple[float, float, float]
+"""(u, v, z) in pixels; z is the height above the street."""
+
+STREET, ROOF, VEHICLE = 0, 1, 2
+
+TOLERANCE_PX = 0.04
+ROOF_END_PX = 1.45
+
+
+@kernel
+def _near(p: Point, au: float, av: float, bu: float, bv: float) -> bool:
+    """Whether a point lies on an edge or within the tolerance of it."""
+    du, dv = bu - au, bv - av
+    square = du * du + dv * dv
+    t = ((p[0] - au) * du + (p[1] - av) * dv) / square if square > 0.0 else 0.0
+    t = min(max(t, 0.0), 1.0)
+    eu, ev = au + t * du - p[0], av + t * dv - p[1]
+    return eu * eu + ev * ev <= TOLERANCE_PX * TOLERANCE_PX
+
+
+@kernel
+def sees(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> bool:
+    """Whether the straight line from p to q is free.
+
+    Parameters
+    ----------
+    p, q
+        Ends of the line; q is the end that is reached.
+    p_kind, q_kind
+        STREET, or ROOF or VEHICLE for an end on top of one.
+    walls
+        What may stand in the way.
+    """
+    edges, top, highest, start, items, buckets = walls
+    pu, pv, pz = p
+    du, dv, dz = q[0] - pu, q[1] - pv, q[2] - pz
+    length = math.sqrt(du * du + dv * dv)
+    if min(pz, q[2]) > highest or length == 0.0:
+        return True
+    first = ROOF_END_PX / length if p_kind != STREET else -1.0
+    last = 1.0 - ROOF_END_PX / length if q_kind != STREET else 2.0
+
+    # walk through the buckets; next_u, next_v: share of the line where it leaves this one
+    row, col = bucket_of(pv, buckets), bucket_of(pu, buckets)
+    last_row, last_col = bucket_of(q[1], buckets), bucket_of(q[0], buckets)
+    next_u = ((col + (du > 0.0)) * BUCKET_PX - 0.5 - pu) / du if du != 0.0 else math.inf
+    next_v = ((row + (dv > 0.0)) * BUCKET_PX - 0.5 - pv) / dv if dv != 0.0 else math.inf
+    while True:
+        bucket = row * buckets + col
+        for i in range(start[bucket], start[bucket + 1]):
+            e = items[i]
+            au, av, bu, bv = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
+            side_a = du * (av - pv) - dv * (au - pu)
+            side_b = du * (bv - pv) - dv * (bu - pu)
+            if side_a * side_b > 0.0:
+                continue
+            eu, ev = bu - au, bv - av
+            side_p = eu * (pv - av) - ev * (pu - au)
+            side_q = eu * (q[1] - av) - ev * (q[0] - au)
+            if side_p * side_q > 0.0 or side_p == side_q:
+                continue  # equal: along the wall, its neighbours decide
+            t = side_p / (side_p - side_q)
+            if pz + t * dz > top[e]:
+                continue
+            if (t <= first and top[e] <= pz) or (t >= last and top[e] <= q[2]):
+                continue
+            # an end on the wall; seen from its own roof (inside is negative) its foot is hidden
+            if (q[2] < top[e] or side_q > 0.0) and _near(p, au, av, bu, bv):
+                continue
+            if (pz < top[e] or side_p > 0.0) and _near(q, au, av, bu, bv):
+                continue
+            # a corner over which the line comes in along the wall on which it ends
+            if max(pz, q[2]) < top[e] and (
+                (side_a == 0.0 and _near(q, au, av, edges[e, 4], edges[e, 5]))
+                or (side_b == 0.0 and _near(q, bu, bv, edges[e, 6], edges[e, 7]))
+            ):
+                continue
+            return False
+        if row == last_row and col == last_col:
+            return True
+        if row == last_row or (col != last_col and next_u < next_v):
+            col += 1 if du > 0.0 else -1
+            next_u += BUCKET_PX / abs(du)
+        else:
+            row += 1 if dv > 0.0 else -1
+            next_v += BUCKET_PX / abs(dv)
