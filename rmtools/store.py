@@ -18,22 +18,19 @@ import numpy as np
 from rmtools.errors import InputError, RecipeError
 from rmtools.files import PARTIAL_SUFFIX
 from rmtools.grid import Grid
+from rmtools.store_format import FORMAT, PATHLOSS, PATHLOSS_QUANTUM_DB, STATIC, TRACKS, TRANSMITTERS
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks, VehicleSize
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rmtools.scene import Scene
+    from rmtools.store_format import ArraySpec
     from rmtools.types import BoolArray, FloatArray
 
 STORE_NAME = "store.zarr"
 SCENES_NAME = "scenes"
-FORMAT = 1
-
-PATHLOSS_QUANTUM_DB = 2.0**-7
-"""Path losses are stored in steps of 1/128 dB: finer than WinProp prints, and it compresses."""
-
 _TRACK_FIELDS = ("x", "y", "heading", "speed")
 
 
@@ -89,15 +86,18 @@ class Store:
         partial = path.with_name(path.name + PARTIAL_SUFFIX)
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
-        group = zarr.open_group(partial, mode="w", zarr_format=3)
+        group: Any = zarr.open_group(partial, mode="w", zarr_format=3)
         group.attrs.update({**_root_attributes(grid, scenes), **attributes})
         store = cls(partial, group)
-        store._create_coordinates(grid, len(scenes))
-        store._create_static(grid, scenes)
+        store._make(STATIC, {"scene": len(scenes), "y": grid.n, "x": grid.n})
+        group["x"][:], group["y"][:] = grid.x_centres(), grid.y_centres()
+        for name in ("easting", "northing"):
+            corner = [getattr(scene.frame, f"{name}_m") for scene in scenes]
+            group[f"scene_{name}"][:] = [np.nan if value is None else value for value in corner]
         for index, scene in enumerate(scenes):
-            store._group["buildings"][index] = building_mask(scene).astype(np.uint8)
-            store._group["building_height"][index] = building_height(scene).astype(np.float32)
-            store._group["roads"][index] = road_mask(scene).astype(np.uint8)
+            group["buildings"][index] = building_mask(scene).astype(np.uint8)
+            group["building_height"][index] = building_height(scene).astype(np.float32)
+            group["roads"][index] = road_mask(scene).astype(np.uint8)
         store._consolidate()
         if path.exists():
             shutil.rmtree(path)
@@ -137,162 +137,66 @@ class Store:
             )
         return cls(place, group)
 
-    def _array(
+    def _make(
         self,
-        name: str,
-        dims: tuple[str, ...],
-        shape: tuple[int, ...],
-        dtype: str,
-        *,
-        chunks: tuple[int, ...],
-        fill: float | int,
-        attrs: Mapping[str, Any],
-        shards: tuple[int, ...] | None = None,
-    ) -> Any:
-        """Create an array; an existing one of the same shape is kept with its data."""
+        specs: Iterable[ArraySpec],
+        sizes: Mapping[str, int],
+        attributes: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Create arrays; one that exists with the same shape and attributes keeps its data.
+
+        `attributes` are added to those of the arrays they name.
+        """
         from zarr.codecs import BloscCodec
 
-        if name in self._group:
-            array = self._group[name]
-            if array.shape == shape and dict(array.attrs) == dict(attrs):
-                return array
-        return self._group.create_array(
-            name,
-            shape=shape,
-            dtype=dtype,
-            chunks=chunks,
-            shards=shards,
-            fill_value=fill,
-            compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")],
-            dimension_names=dims,
-            attributes=dict(attrs),
-            overwrite=True,
-        )
-
-    def _coordinate(self, name: str, values: Any, attrs: Mapping[str, Any]) -> None:
-        values = np.asarray(values)
-        n = (len(values),)
-        array = self._array(name, (name,), n, str(values.dtype), chunks=n, fill=0, attrs=attrs)
-        array[:] = values
-
-    def _create_coordinates(self, grid: Grid, scenes: int) -> None:
-        self._coordinate("scene", np.arange(scenes, dtype=np.int32), {"long_name": "scene index"})
-        for axis, values, towards in (
-            ("x", grid.x_centres(), "east"),
-            ("y", grid.y_centres(), "north"),
-        ):
-            attrs = {
-                "units": "m",
-                "axis": axis.upper(),
-                "long_name": f"metres {towards} of the tile's south-west corner, pixel centres",
-            }
-            self._coordinate(axis, values, attrs)
-
-    def _create_static(self, grid: Grid, scenes: Sequence[Scene]) -> None:
-        n, count = grid.n, len(scenes)
-        layers: tuple[tuple[str, str, float | int, dict[str, Any]], ...] = (
-            ("buildings", "uint8", 0, _flags("building", ("free", "building"))),
-            (
-                "building_height",
-                "float32",
-                float("nan"),
-                {"long_name": "height of the roof above the street", "units": "m"},
-            ),
-            ("roads", "uint8", 0, _flags("drivable area", ("no", "drivable"))),
-        )
-        for name, dtype, fill, attrs in layers:
-            self._array(
-                name,
-                ("scene", "y", "x"),
-                (count, n, n),
-                dtype,
-                chunks=(1, n, n),
-                fill=fill,
-                attrs=attrs,
+        for spec in specs:
+            shape = tuple(sizes[dim] for dim in spec.dims)
+            attrs = {**spec.attrs, **(attributes or {}).get(spec.name, {})}
+            if spec.name in self._group:
+                present = self._group[spec.name]
+                if present.shape == shape and dict(present.attrs) == attrs:
+                    continue
+            chunked = spec.split if spec.chunked is None else spec.chunked
+            self._group.create_array(
+                spec.name,
+                shape=shape,
+                dtype=spec.dtype,
+                chunks=spec.blocks(shape, chunked),
+                shards=None if chunked == spec.split else spec.blocks(shape, spec.split),
+                fill_value=spec.fill,
+                compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")],
+                dimension_names=spec.dims,
+                attributes=attrs,
+                overwrite=True,
             )
-        for name in ("easting", "northing"):
-            values = [getattr(scene.frame, f"{name}_m") for scene in scenes]
-            array = self._array(
-                f"scene_{name}",
-                ("scene",),
-                (count,),
-                "float64",
-                chunks=(count,),
-                fill=float("nan"),
-                attrs={
-                    "long_name": f"{name} of the tile's south-west corner in the scene's CRS",
-                    "units": "m",
-                },
-            )
-            array[:] = np.array([np.nan if v is None else v for v in values], float)
+            if spec.dims == (spec.name,) and spec.dtype == "int32":
+                self._group[spec.name][:] = np.arange(shape[0], dtype=np.int32)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete arrays, as far as they exist."""
+        for name in names:
+            if name in self._group:
+                del self._group[name]
+        self._consolidate()
 
     # -- tracks ------------------------------------------------------------------------------
 
     def create_tracks(
         self, trajectories: int, frames: int, vehicles: int, attributes: Mapping[str, Any]
     ) -> None:
-        """Make the arrays of vehicle tracks and masks; `attributes` go to the masks."""
-        n, s = self.grid.n, self.sizes.scene
-        self._coordinate(
-            "traj", np.arange(trajectories, dtype=np.int32), {"long_name": "trajectory index"}
-        )
-        self._coordinate("frame", np.arange(frames, dtype=np.int32), {"long_name": "frame index"})
-        self._coordinate(
-            "vehicle", np.arange(vehicles, dtype=np.int32), {"long_name": "vehicle slot"}
-        )
-        seconds = self._array(
-            "time",
-            ("frame",),
-            (frames,),
-            "float64",
-            chunks=(frames,),
-            fill=0.0,
-            attrs={"long_name": "time since the first frame", "units": "s"},
-        )
-        seconds[:] = np.round(np.arange(frames) * FRAME_INTERVAL_S, 6)
-        dims = ("scene", "traj", "frame", "vehicle")
-        shape, chunks = (s, trajectories, frames, vehicles), (1, 1, frames, vehicles)
-        units = {"x": "m", "y": "m", "heading": "degree", "speed": "m s-1"}
-        names = {
-            "x": "vehicle centre, metres east of the tile's south-west corner",
-            "y": "vehicle centre, metres north of the tile's south-west corner",
-            "heading": "direction of travel, counter-clockwise from east",
-            "speed": "distance since the frame before, per second",
-        }
-        for name in _TRACK_FIELDS:
-            self._array(
-                f"track_{name}",
-                dims,
-                shape,
-                "float64",
-                chunks=chunks,
-                fill=float("nan"),
-                attrs={"long_name": names[name], "units": units[name]},
-            )
-        states = [state for state in State if state is not State.ABSENT]
-        self._array(
-            "track_state",
-            dims,
-            shape,
-            "int8",
-            chunks=chunks,
-            fill=int(State.ABSENT),
-            attrs={
-                "long_name": "what the vehicle did to get into the frame, -1 for an unused slot",
-                "flag_values": [int(state) for state in states],
-                "flag_meanings": " ".join(state.name.lower() for state in states),
-            },
-        )
-        self._array(
-            "vehicles",
-            ("scene", "traj", "frame", "y", "x"),
-            (s, trajectories, frames, n, n),
-            "uint8",
-            chunks=(1, 1, frames, n, n),
-            fill=0,
-            attrs={**_flags("vehicle mask", ("free", "vehicle")), **attributes},
-        )
+        """Make the arrays of vehicle tracks and masks.
 
+        Parameters
+        ----------
+        trajectories, frames, vehicles
+            Sizes of the new dimensions.
+        attributes
+            ``vehicle_length_m``, ``vehicle_width_m``, ``vehicle_height_m`` and whatever else
+            describes the traffic; they go to ``vehicles``.
+        """
+        new = {"traj": trajectories, "frame": frames, "vehicle": vehicles}
+        self._make(TRACKS, self._lengths() | new, {"vehicles": attributes})
+        self._group["time"][:] = np.round(np.arange(frames) * FRAME_INTERVAL_S, 6)
         self._consolidate()
 
     def write_tracks(self, scene: int, traj: int, tracks: Tracks) -> None:
@@ -319,6 +223,11 @@ class Store:
         )
         return Tracks(x, y, heading, speed, state, size)
 
+    def vehicles_placed(self) -> tuple[int, int]:
+        """Vehicles in all first frames, and slots for them."""
+        first = self._group["track_state"][:, :, 0]
+        return int((first != State.ABSENT).sum()), int(first.size)
+
     def vehicle_masks(self, scene: int, traj: int) -> BoolArray:
         """Vehicle masks of one trajectory, shape (frame, n, n)."""
         return np.asarray(self._group["vehicles"][scene, traj], bool)
@@ -326,23 +235,8 @@ class Store:
     # -- transmitters ------------------------------------------------------------------------
 
     def create_transmitters(self, count: int, attributes: Mapping[str, Any]) -> None:
-        """Make the arrays of transmitter positions."""
-        s = self.sizes.scene
-        self._coordinate("tx", np.arange(count, dtype=np.int32), {"long_name": "transmitter index"})
-        for axis, name in (
-            ("x", "metres east of the tile's south-west corner"),
-            ("y", "metres north of the tile's south-west corner"),
-            ("z", "height above the street"),
-        ):
-            self._array(
-                f"tx_{axis}",
-                ("scene", "tx"),
-                (s, count),
-                "float64",
-                chunks=(1, count),
-                fill=float("nan"),
-                attrs={"long_name": f"transmitter, {name}", "units": "m", **attributes},
-            )
+        """Make the arrays of transmitter positions; `attributes` say how they were chosen."""
+        self._make(TRANSMITTERS, self._lengths() | {"tx": count}, {"tx_x": attributes})
         self._consolidate()
 
     def write_transmitters(self, scene: int, positions: FloatArray) -> None:
@@ -358,26 +252,7 @@ class Store:
 
     def create_pathloss(self, attributes: Mapping[str, Any]) -> None:
         """Make the path-loss array; `attributes` describe solver and preset."""
-        sizes = self.sizes
-        n = sizes.pixels
-        self._array(
-            "pathloss",
-            ("scene", "traj", "tx", "frame", "y", "x"),
-            (sizes.scene, sizes.traj, sizes.tx, sizes.frame, n, n),
-            "float32",
-            chunks=(1, 1, 1, sizes.frame, n, n),
-            shards=(1, 1, sizes.tx, sizes.frame, n, n),
-            fill=float("nan"),
-            attrs={
-                "long_name": "path loss",
-                "units": "dB",
-                "sign": "positive loss; gain = -path loss",
-                "missing": "NaN where not computed (inside buildings)",
-                "quantum_db": PATHLOSS_QUANTUM_DB,
-                "coordinates": "time",
-                **attributes,
-            },
-        )
+        self._make(PATHLOSS, self._lengths(), {"pathloss": attributes})
         self._consolidate()
 
     def write_pathloss(self, scene: int, traj: int, pathloss_db: FloatArray) -> None:
@@ -438,18 +313,14 @@ class Store:
     @property
     def sizes(self) -> Sizes:
         """Length of each dimension."""
+        found = self._lengths()
+        names = ("scene", "traj", "tx", "frame", "vehicle", "x")
+        return Sizes(*(found.get(name, 0) for name in names))
 
-        def length(name: str) -> int:
-            return int(self._group[name].shape[0]) if name in self._group else 0
-
-        return Sizes(
-            length("scene"),
-            length("traj"),
-            length("tx"),
-            length("frame"),
-            length("vehicle"),
-            length("x"),
-        )
+    def _lengths(self) -> dict[str, int]:
+        """Length of each dimension whose coordinate exists."""
+        names = ("scene", "traj", "tx", "frame", "vehicle", "y", "x")
+        return {n: int(self._group[n].shape[0]) for n in names if n in self._group}
 
     def buildings(self, scene: int) -> BoolArray:
         """Building mask of a scene, shape (n, n)."""
@@ -469,15 +340,6 @@ class Store:
         key = [*index, *([0] * (array.ndim - len(index)))]
         file = f"{name}/c/" + "/".join(str(k) for k in key)
         return [file] if (self.path / file).is_file() else []
-
-
-def _flags(long_name: str, meanings: tuple[str, ...]) -> dict[str, Any]:
-    """CF attributes of a small set of integer values."""
-    return {
-        "long_name": long_name,
-        "flag_values": list(range(len(meanings))),
-        "flag_meanings": " ".join(meanings),
-    }
 
 
 def _root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:

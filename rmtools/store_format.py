@@ -1,0 +1,185 @@
+"""Every array of the store: dimensions, type, unit, and how it is cut into files.
+
+docs/store.md says the same in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rmtools.traffic.tracks import State
+
+FORMAT = 1
+
+PATHLOSS_QUANTUM_DB = 2.0**-7
+"""Path losses are stored in steps of 1/128 dB: finer than WinProp prints, and it compresses."""
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array.
+
+    Attributes
+    ----------
+    name, dims, dtype, fill, attrs
+        As in the Zarr metadata.
+    split
+        How many leading dimensions are cut into single indices, one file for each; 0 keeps the
+        array in one file.
+    chunked
+        How many leading dimensions are cut into single indices within a file (a shard); by
+        default as many as `split`.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    fill: float | int
+    attrs: dict[str, Any] = field(default_factory=dict)
+    split: int = 0
+    chunked: int | None = None
+
+    def blocks(self, shape: tuple[int, ...], single: int) -> tuple[int, ...]:
+        """Block shape with the first `single` dimensions cut to one index."""
+        return tuple(1 if axis < single else max(length, 1) for axis, length in enumerate(shape))
+
+
+def _coordinate(name: str, dtype: str, **attrs: Any) -> ArraySpec:
+    return ArraySpec(name, (name,), dtype, 0, attrs)
+
+
+def flags(long_name: str, *meanings: str) -> dict[str, Any]:
+    """CF attributes of a small set of integer values."""
+    return {
+        "long_name": long_name,
+        "flag_values": list(range(len(meanings))),
+        "flag_meanings": " ".join(meanings),
+    }
+
+
+_CORNER = "metres {} of the tile's south-west corner"
+_STATES = [state for state in State if state is not State.ABSENT]
+_TRACK = ("scene", "traj", "frame", "vehicle")
+
+STATIC = (
+    _coordinate("scene", "int32", long_name="scene index"),
+    _coordinate(
+        "x", "float64", units="m", axis="X", long_name=_CORNER.format("east") + ", pixel centres"
+    ),
+    _coordinate(
+        "y", "float64", units="m", axis="Y", long_name=_CORNER.format("north") + ", pixel centres"
+    ),
+    ArraySpec(
+        "buildings", ("scene", "y", "x"), "uint8", 0, flags("building", "free", "building"), 1
+    ),
+    ArraySpec(
+        "building_height",
+        ("scene", "y", "x"),
+        "float32",
+        NAN,
+        {"long_name": "height of the roof above the street", "units": "m"},
+        1,
+    ),
+    ArraySpec(
+        "roads", ("scene", "y", "x"), "uint8", 0, flags("drivable area", "no", "drivable"), 1
+    ),
+    *(
+        ArraySpec(
+            f"scene_{name}",
+            ("scene",),
+            "float64",
+            NAN,
+            {"long_name": f"{name} of the tile's south-west corner in its CRS", "units": "m"},
+        )
+        for name in ("easting", "northing")
+    ),
+)
+"""Made with the store."""
+
+TRACKS = (
+    _coordinate("traj", "int32", long_name="trajectory index"),
+    _coordinate("frame", "int32", long_name="frame index"),
+    _coordinate("vehicle", "int32", long_name="vehicle slot"),
+    ArraySpec(
+        "time",
+        ("frame",),
+        "float64",
+        0.0,
+        {"long_name": "time since the first frame", "units": "s"},
+    ),
+    *(
+        ArraySpec(
+            f"track_{name}", _TRACK, "float64", NAN, {"long_name": text, "units": unit}, split=2
+        )
+        for name, unit, text in (
+            ("x", "m", "vehicle centre, " + _CORNER.format("east")),
+            ("y", "m", "vehicle centre, " + _CORNER.format("north")),
+            ("heading", "degree", "direction of travel, counter-clockwise from east"),
+            ("speed", "m s-1", "distance since the frame before, per second"),
+        )
+    ),
+    ArraySpec(
+        "track_state",
+        _TRACK,
+        "int8",
+        int(State.ABSENT),
+        {
+            "long_name": "what the vehicle did to get into the frame, -1 for an unused slot",
+            "flag_values": [int(state) for state in _STATES],
+            "flag_meanings": " ".join(state.name.lower() for state in _STATES),
+        },
+        split=2,
+    ),
+    ArraySpec(
+        "vehicles",
+        ("scene", "traj", "frame", "y", "x"),
+        "uint8",
+        0,
+        flags("vehicle mask", "free", "vehicle"),
+        split=2,
+    ),
+)
+"""Made when vehicles begin to move."""
+
+TRANSMITTERS = (
+    _coordinate("tx", "int32", long_name="transmitter index"),
+    *(
+        ArraySpec(
+            f"tx_{axis}",
+            ("scene", "tx"),
+            "float64",
+            NAN,
+            {"long_name": f"transmitter, {text}", "units": "m"},
+            split=1,
+        )
+        for axis, text in (
+            ("x", _CORNER.format("east")),
+            ("y", _CORNER.format("north")),
+            ("z", "height above the street"),
+        )
+    ),
+)
+"""Made when transmitters are placed."""
+
+PATHLOSS = (
+    ArraySpec(
+        "pathloss",
+        ("scene", "traj", "tx", "frame", "y", "x"),
+        "float32",
+        NAN,
+        {
+            "long_name": "path loss",
+            "units": "dB",
+            "sign": "positive loss; gain = -path loss",
+            "missing": "NaN where not computed (inside buildings)",
+            "quantum_db": PATHLOSS_QUANTUM_DB,
+            "coordinates": "time",
+        },
+        split=2,
+        chunked=3,
+    ),
+)
+"""Made when the radio maps are computed; a file is one unit of work, a chunk one sequence."""
