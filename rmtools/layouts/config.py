@@ -1,0 +1,29 @@
+"""Which file layouts are written from the store, as a section of the recipe."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rmtools.layouts.motion_format import Names
+
+
+class MotionConfig(BaseModel):
+    """The RadioMapMotion layout."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    names: Names = Field(
+        default="paper",
+        description="File names: as the paper describes (00.png), as the released loader reads "
+        "(gain/.../frame_0.png), or both",
+    )
+
+
+class LayoutsConfig(BaseModel):
+    """Which file layouts are written from the store."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    motion: MotionConfig | None = Field(
+        default_factory=MotionConfig, description="RadioMapMotion's trees; null for none"
+    )
