@@ -1,0 +1,84 @@
+"""Validation: whether the content of a dataset makes sense.
+
+:func:`validate` looks at a store, a motion layout, or a dataset folder with both and a split. It
+reads one sequence at a time, goes on after every bad one, and names all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rmtools.errors import InputError
+from rmtools.findings import Finding, Report
+from rmtools.layouts.motion_format import DESCRIPTION_NAME, LAYOUT_NAME
+from rmtools.splits import SPLIT_NAME, check_manifest, read_manifest
+from rmtools.store import STORE_NAME, Store
+from rmtools.validation.motion import check_motion
+from rmtools.validation.store import check_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Finding", "Report", "validate"]
+
+
+def validate(path: Path) -> Report:
+    """Check a dataset folder, a store, or a motion layout.
+
+    Parameters
+    ----------
+    path
+        A folder with ``store.zarr`` (and, when there, ``motion`` and ``split.json``, which are
+        compared with the store), a store, or a folder with a motion layout's ``dataset.json``.
+
+    Returns
+    -------
+    Report
+        ``report.ok`` is False when anything is wrong.
+
+    Raises
+    ------
+    InputError
+        `path` is none of these.
+    """
+    report = Report(path=str(path))
+    places = (path / LAYOUT_NAME, path)
+    motion = next((place for place in places if (place / DESCRIPTION_NAME).is_file()), None)
+    has_store = (path / STORE_NAME).is_dir() or (path / "zarr.json").is_file()
+    if motion is None and not has_store:
+        raise InputError(
+            "neither a dataset, nor a store, nor a motion layout.",
+            where=path,
+            remedy=f"Give a folder that holds {STORE_NAME} or {DESCRIPTION_NAME}.",
+        )
+    store = _check_store(path, report) if has_store else None
+    if motion is not None:
+        check_motion(motion, report, store)
+    elif (path / LAYOUT_NAME).is_dir():
+        report.error(f"{LAYOUT_NAME}/{DESCRIPTION_NAME}", "it is missing")
+    if (path / SPLIT_NAME).is_file():
+        _check_split(path / SPLIT_NAME, report, store)
+    return report
+
+
+def _check_store(path: Path, report: Report) -> Store | None:
+    """The store after it was checked; None when there is nothing to compare with."""
+    try:
+        store = Store.open(path)
+    except InputError as error:
+        report.error(STORE_NAME, error.what)
+        return None
+    return store if check_store(store, report) else None
+
+
+def _check_split(path: Path, report: Report, store: Store | None) -> None:
+    report.count("splits")
+    try:
+        manifest = read_manifest(path)
+    except InputError as error:
+        report.error(SPLIT_NAME, error.what)
+        return
+    if store is None:
+        report.warning(SPLIT_NAME, "there is no sound store to compare it with")
+        return
+    report.include(check_manifest(manifest, store), f"{SPLIT_NAME}: ")

@@ -1,0 +1,383 @@
+"""Checking the content of a store, one sequence at a time, going on after every bad one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import shapely
+from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
+
+from rmtools.findings import first_problem
+from rmtools.store_format import PATHLOSS, PATHLOSS_QUANTUM_DB, STATIC, TRACKS, TRANSMITTERS
+from rmtools.traffic.tracks import FRAME_INTERVAL_S, State
+from rmtools.units import free_space_loss_1m_db
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rmtools.findings import Report
+    from rmtools.grid import Grid
+    from rmtools.store import Sizes, Store
+    from rmtools.traffic.tracks import Tracks
+    from rmtools.types import BoolArray, FloatArray
+
+MAX_PATHLOSS_DB = 500.0
+"""No link budget reaches half of it; a larger value is a mistake, such as a mark for "no data"."""
+
+SINGLE_PATH_MARGIN_DB = 0.1
+MULTI_PATH_MARGIN_DB = 6.1
+"""Two equal paths in phase double the field, 6 dB; a single path cannot beat free space."""
+
+NEAR_TX_PIXELS = 2.0
+"""The strongest pixel of a map lies at most this far from the transmitter."""
+
+STEP_FACTOR = 1.5
+"""A vehicle may not move farther per frame than this times its fastest nominal step."""
+
+NOMINAL_SPEED_MPS = 10.0
+"""RadioMapMotion paper: 1 m per frame; used where the store does not state its own."""
+
+OVERLAP_M2 = 0.01
+MAX_BLOCK_BYTES = 2 * 2**30
+UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, EOFError)
+"""What zarr and its codecs raise at damaged metadata and chunks."""
+
+_STAGES = {
+    "build-scenes": STATIC,
+    "generate-trajectories": TRACKS,
+    "place-transmitters": TRANSMITTERS,
+    "simulate": PATHLOSS,
+}
+"""The arrays of the store by the verb that writes them."""
+
+_T = TypeVar("_T")
+
+
+def check_store(store: Store, report: Report) -> bool:
+    """Check a store: attributes, shapes, then every scene, trajectory and sequence.
+
+    Parameters
+    ----------
+    store
+        Open for reading.
+    report
+        Findings are added to it.
+
+    Returns
+    -------
+    bool
+        Whether attributes and shapes are sound, so that something else can be compared with it.
+    """
+    checker = _StoreChecker(store, report)
+    if not checker.check_root():
+        return False
+    for scene in range(checker.sizes.scene):
+        checker.check_scene(scene)
+    return True
+
+
+def least_pathloss_db(grid: Grid, x: float, y: float, frequency_mhz: float) -> FloatArray:
+    """Loss that no single path can fall below, shape (n, n).
+
+    Free space (ITU-R P.525) by the horizontal distance to the pixel centre. Below one metre the
+    dominant path models' steeper law (exponent 2.5) is followed down to half a pixel, because
+    that is what RadioMapMotion's upper clip limit of -39.5 dB shows.
+    """
+    px, py = np.meshgrid(grid.x_centres(), grid.y_centres())
+    distance = np.maximum(np.hypot(px - x, py - y), 0.5 * grid.resolution_m)
+    slope = np.where(distance >= 1.0, 20.0, 25.0)
+    return free_space_loss_1m_db(frequency_mhz) + slope * np.log10(distance)
+
+
+def _positive(values: object, key: str) -> float | None:
+    """The positive finite number that a mapping has under `key`, None when it has none."""
+    value = values.get(key) if isinstance(values, dict) else None
+    return float(value) if isinstance(value, int | float) and 0 < value < math.inf else None
+
+
+class _SceneEntry(BaseModel):
+    """What the root attribute ``scenes`` must say about each scene."""
+
+    name: str
+    crs: str | None
+    easting_m: FiniteFloat | None
+    northing_m: FiniteFloat | None
+    sha256: str
+    provenance: dict[str, Any]
+
+
+class _StoreChecker:
+    """State of one walk through a store."""
+
+    def __init__(self, store: Store, report: Report) -> None:
+        self.store, self.report = store, report
+        self.sizes: Sizes
+        self.grid: Grid
+
+    # -- the whole ---------------------------------------------------------------------------
+
+    def check_root(self) -> bool:
+        """Attributes and shapes; False when going on makes no sense."""
+        sizes = self._try("store", lambda: self.store.sizes)
+        grid = self._try("store", lambda: self.store.grid)
+        if sizes is None or grid is None:
+            return False
+        self.sizes, self.grid = sizes, grid
+        attrs = self.store.attributes
+        for key in ("licence", "attribution"):
+            value = attrs.get(key)
+            if not isinstance(value, list) or not value or not all(value):
+                self.report.error("store", f"attribute {key} is missing or empty")
+        try:
+            listed = TypeAdapter(list[_SceneEntry]).validate_python(attrs.get("scenes"))
+        except ValidationError as error:
+            self.report.error("store", f"attribute scenes: {first_problem(error)}")
+            return False
+        names = {scene.name for scene in listed}
+        if not len(names) == len(listed) == sizes.scene > 0:
+            self.report.error(
+                "store",
+                f"attribute scenes has {len(listed)} entries with {len(names)} different names "
+                f"for {sizes.scene} scenes",
+            )
+            return False
+        return self._check_arrays() and self._read_descriptions()
+
+    def _check_arrays(self) -> bool:
+        """Whether every array is there, and is what the format says."""
+        import zarr
+
+        group = zarr.open_group(self.store.path, mode="r", zarr_format=3, use_consolidated=False)
+        sizes = self.sizes
+        lengths = {**dataclasses.asdict(sizes), "y": sizes.pixels, "x": sizes.pixels}
+        good = True
+        for name, length in dataclasses.asdict(sizes).items():
+            if not length and name in group and name != "vehicle":
+                self.report.error(name, "the dimension is empty")
+                good = False
+        for verb, specs in _STAGES.items():
+            for spec in specs:
+                array: Any = group.get(spec.name)
+                shape = tuple(lengths[dim] for dim in spec.dims)
+                if array is None:
+                    self.report.error(spec.name, f"not there; run `rmtools {verb}`")
+                    good = False
+                elif (found := getattr(array, "shape", None)) != shape or array.dtype != spec.dtype:
+                    self.report.error(
+                        spec.name,
+                        f"shape {found}, expected {shape} of {spec.dtype} from its dimensions",
+                    )
+                    good = False
+                elif math.prod(array.chunks) * array.dtype.itemsize > MAX_BLOCK_BYTES:
+                    self.report.error(spec.name, f"chunks {array.chunks} are too large to be read")
+                    good = False
+                else:
+                    for key, value in spec.attrs.items():
+                        if array.attrs.get(key) != value:
+                            self.report.error(spec.name, f"attribute {key} is not {value!r}")
+        return good
+
+    def _read_descriptions(self) -> bool:
+        """What later checks need to know from attributes; False when it is not there."""
+        solver = self.store.array_attributes("pathloss").get("solver")
+        self.frequency_mhz = _positive(solver, "frequency_mhz")
+        if self.frequency_mhz is None:
+            self.report.warning(
+                "pathloss",
+                "attribute solver has no positive frequency_mhz: "
+                "the free-space limit is not checked",
+            )
+        vehicles = self.store.array_attributes("vehicles")
+        speed = _positive(vehicles.get("traffic"), "speed_mps") or NOMINAL_SPEED_MPS
+        spread = _positive(vehicles.get("traffic"), "speed_spread") or 0.0
+        self.longest_step_m = STEP_FACTOR * speed * (1.0 + spread) * FRAME_INTERVAL_S
+        sides = ("vehicle_length_m", "vehicle_width_m", "vehicle_height_m")
+        missing = [side for side in sides if _positive(vehicles, side) is None]
+        for side in missing:
+            self.report.error("vehicles", f"attribute {side} is not a positive number")
+        return not missing
+
+    # -- scenes ------------------------------------------------------------------------------
+
+    def check_scene(self, scene: int) -> None:
+        """Static layers and transmitters, then every trajectory."""
+        self.report.count("scenes")
+        where = f"scene {scene} ({self.store.scene_names[scene]})"
+        buildings = self._try(f"{where}: buildings", lambda: self.store.buildings(scene))
+        height = self._try(f"{where}: heights", lambda: self.store.building_height(scene))
+        roads = self._try(f"{where}: roads", lambda: self.store.roads(scene))
+        positions = self._try(f"{where}: transmitters", lambda: self.store.transmitters(scene))
+        if buildings is None or height is None or positions is None:
+            return
+        self._pixels(
+            f"{where}: building_height",
+            np.isnan(height) == buildings,
+            "have a height without a building, or the other way round",
+        )
+        self._pixels(
+            f"{where}: building_height",
+            (height <= 0) | np.isinf(height),
+            "have a building without a positive, finite height",
+        )
+        if roads is not None and (roads & buildings).any():
+            self.report.warning(f"{where}: roads", "drivable pixels lie on buildings")
+        for tx, position in enumerate(positions):
+            self._check_transmitter(f"{where}, tx {tx}", position, buildings, height)
+        for traj in range(self.sizes.traj):
+            self._check_trajectory(where, scene, traj, buildings, positions)
+
+    def _check_transmitter(
+        self, where: str, position: FloatArray, buildings: BoolArray, height: FloatArray
+    ) -> None:
+        x, y, z = position.tolist()
+        if not np.isfinite(position).all():
+            self.report.error(where, "its position was not written")
+        elif not self.grid.contains(x, y):
+            self.report.error(where, f"it lies outside the tile, at x = {x:g}, y = {y:g} m")
+        else:
+            row, col = self.grid.pixel(x, y)
+            if buildings[row, col] and z < height[row, col]:
+                self.report.error(where, f"it lies inside a building, at x = {x:g}, y = {y:g} m")
+            if z <= 0:
+                self.report.error(where, f"its height is {z:g} m")
+
+    # -- trajectories ------------------------------------------------------------------------
+
+    def _check_trajectory(
+        self, where: str, scene: int, traj: int, buildings: BoolArray, positions: FloatArray
+    ) -> None:
+        here = f"{where}, trajectory {traj}"
+        self.report.count("trajectories")
+        masks = self._try(f"{here}: masks", lambda: self.store.vehicle_masks(scene, traj))
+        tracks = self._try(f"{here}: tracks", lambda: self.store.tracks(scene, traj))
+        if tracks is not None and not self._check_tracks(here, tracks):
+            tracks = None
+        for frame in range(self.sizes.frame):
+            if masks is not None and tracks is not None:
+                self._pixels(
+                    f"{here}, frame {frame}: vehicles",
+                    masks[frame] != tracks.mask(frame, self.grid),
+                    "do not agree with the tracks",
+                )
+            if masks is not None:
+                self._pixels(
+                    f"{here}, frame {frame}: vehicles",
+                    masks[frame] & buildings,
+                    "show a vehicle on a building",
+                )
+        for tx in range(self.sizes.tx):
+            self.report.count("sequences")
+            place = f"{here}, tx {tx}"
+            loss = self._try(place, partial(self.store.pathloss, scene, traj, tx))
+            if loss is not None:
+                self._check_loss(place, loss, positions[tx], buildings, masks)
+
+    def _check_tracks(self, where: str, tracks: Tracks) -> bool:
+        """Whether the tracks can be drawn, so that masks can be compared with them."""
+        here = ~np.isnan(tracks.x)
+        if self.sizes.vehicle and not here.any():
+            self.report.warning(where, "no vehicle, or the tracks were not written")
+            return True
+        fields = (tracks.x, tracks.y, tracks.heading_deg, tracks.speed_mps)
+        unknown = here & ~np.isfinite(fields).all(axis=0)
+        self._vehicles(where, unknown, "has a position, heading or speed that is no number")
+        outside = here & ~unknown & ~self.grid.contains(tracks.x, tracks.y)
+        self._vehicles(where, outside, "is outside the tile")
+        if (unknown | outside).any():
+            return False
+        if ((tracks.state == State.ABSENT) == here).any() or (here != here[0]).any():
+            self.report.error(where, "a vehicle's positions and states do not agree")
+        step = np.hypot(np.diff(tracks.x, axis=0), np.diff(tracks.y, axis=0))
+        too_far = np.zeros_like(here)
+        too_far[1:] = step > self.longest_step_m + 1e-9
+        self._vehicles(where, too_far, f"moved farther than {self.longest_step_m:g} m per frame")
+        wrong = np.zeros_like(here)
+        wrong[1:] = np.abs(step / FRAME_INTERVAL_S - tracks.speed_mps[1:]) > 1e-3
+        self._vehicles(where, wrong, "has a speed that is not its step per 0.1 s")
+        for frame in range(tracks.frames):
+            outlines = tracks.outlines(frame)
+            if len(outlines) < 2:
+                continue
+            shapes = [shapely.Polygon(corners) for corners in outlines]
+            pairs = shapely.STRtree(shapes).query(shapes, predicate="intersects").T
+            count = sum(
+                a < b and shapes[a].intersection(shapes[b]).area > OVERLAP_M2 for a, b in pairs
+            )
+            if count:
+                self.report.error(f"{where}, frame {frame}", f"{count} pairs of vehicles overlap")
+        return True
+
+    # -- path loss ---------------------------------------------------------------------------
+
+    def _check_loss(
+        self,
+        where: str,
+        loss: FloatArray,
+        position: FloatArray,
+        buildings: BoolArray,
+        masks: BoolArray | None,
+    ) -> None:
+        """One sequence, shape (frame, n, n)."""
+        missing = np.isnan(loss)
+        if missing.all():
+            self.report.error(where, "path loss was not written")
+            return
+        tx_x, tx_y, _ = position.tolist()
+        px, py = np.meshgrid(self.grid.x_centres(), self.grid.y_centres())
+        distance = np.hypot(px - tx_x, py - tx_y) / self.grid.resolution_m
+        near = distance <= NEAR_TX_PIXELS
+        least = None
+        if self.frequency_mhz is not None and np.isfinite(position).all():
+            least = least_pathloss_db(self.grid, tx_x, tx_y, self.frequency_mhz)
+        for frame, values in enumerate(loss):
+            here = f"{where}, frame {frame}: path loss"
+            self._pixels(
+                here, missing[frame] != buildings, "are NaN off buildings, or a number on one"
+            )
+            if missing[frame].all():
+                continue
+            wild = ~missing[frame] & ~((values >= 0) & (values <= MAX_PATHLOSS_DB))
+            self._pixels(here, wild, f"are not between 0 and {MAX_PATHLOSS_DB:g} dB")
+            if least is not None:
+                gain = least - values
+                self._pixels(
+                    here,
+                    ~wild & (gain > MULTI_PATH_MARGIN_DB),
+                    "lose less than two free-space paths together could",
+                )
+                if (over := (gain > SINGLE_PATH_MARGIN_DB) & (gain <= MULTI_PATH_MARGIN_DB)).any():
+                    self.report.warning(
+                        here,
+                        f"{np.count_nonzero(over)} pixels lose less than one path in free space",
+                    )
+            covered = masks is not None and (masks[frame] & (distance <= NEAR_TX_PIXELS + 2)).any()
+            around = values[near & ~missing[frame]]
+            limit = np.nanmin(values) + PATHLOSS_QUANTUM_DB
+            if not covered and around.size and around.min() > limit:
+                self.report.error(here, "the strongest pixel is not at the transmitter")
+
+    # -- helpers -----------------------------------------------------------------------------
+
+    def _try(self, where: str, read: Callable[[], _T]) -> _T | None:
+        """Read something from the store; report it when it cannot be read."""
+        try:
+            return read()
+        except UNREADABLE as error:
+            self.report.error(where, f"cannot be read ({type(error).__name__}: {error})"[:300])
+            return None
+
+    def _pixels(self, where: str, bad: BoolArray, what: str) -> None:
+        """Report when any pixel of `bad` is set."""
+        if count := int(np.count_nonzero(bad)):
+            row, col = (int(k) for k in np.argwhere(bad)[0])
+            self.report.error(where, f"{count} pixels {what}, the first at row {row}, col {col}")
+
+    def _vehicles(self, where: str, bad: BoolArray, what: str) -> None:
+        """Report when any entry of `bad`, shape (frame, vehicle), is set."""
+        if bad.any():
+            frame, vehicle = (int(k) for k in np.argwhere(bad)[0])
+            self.report.error(f"{where}, frame {frame}: vehicle {vehicle}", f"it {what}")
