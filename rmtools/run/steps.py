@@ -1,0 +1,327 @@
+"""What each stage does: its units of work, and what is done before and instead of them.
+
+:mod:`rmtools.run.stages` puts these functions together. Heavy modules are imported where they are
+used, so that a run that finds everything up to date ends at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rmtools.files import read_json, write_json
+from rmtools.run.workspace import (
+    MOTION_NAME,
+    REPORT_NAME,
+    SPLIT_NAME,
+    TILES_NAME,
+    VALIDATION_NAME,
+    Workspace,
+)
+from rmtools.store import SCENES_NAME, STORE_NAME
+from rmtools.store_format import PATHLOSS, TRACKS, TRANSMITTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rmtools.city.sources import SourceReport
+    from rmtools.run.recipe import Recipe
+    from rmtools.scene import Scene
+    from rmtools.store_format import ArraySpec
+
+
+def one_unit(_: Workspace) -> list[str]:
+    """The only unit of a stage that is done as a whole."""
+    return ["all"]
+
+
+def unit_name(*index: int) -> str:
+    """Name of a unit from its indices, such as ``003_01``."""
+    return "_".join(f"{i:03d}" if k == 0 else f"{i:02d}" for k, i in enumerate(index))
+
+
+def indices(unit: str) -> tuple[int, ...]:
+    """Indices that a unit's name stands for."""
+    return tuple(int(part) for part in unit.split("_"))
+
+
+def scene_units(space: Workspace) -> list[str]:
+    """One unit a scene."""
+    return [unit_name(s) for s in range(space.store.sizes.scene)]
+
+
+def sequence_units(space: Workspace) -> list[str]:
+    """One unit a scene and trajectory."""
+    scenes, trajectories = space.store.sizes.scene, space.recipe.traffic.trajectories
+    return [unit_name(s, t) for s in range(scenes) for t in range(trajectories)]
+
+
+# -- scenes ----------------------------------------------------------------------------------
+
+
+def scene_inputs(space: Workspace) -> Any:
+    """What the scenes depend on: sources, rules, grid."""
+    recipe = space.recipe
+    return {
+        "seed": recipe.seed,
+        "title": recipe.title,
+        "name": recipe.name,
+        "grid": recipe.grid.model_dump(),
+        "city": recipe.city.model_dump(mode="json", exclude={"source", "cache", "contact"}),
+        "sources": [space.source_identities[source] for source in recipe.city.sources],
+    }
+
+
+def clear_scenes(space: Workspace) -> None:
+    """Remove scenes and store."""
+    for name in (STORE_NAME, SCENES_NAME):
+        shutil.rmtree(space.root / name, ignore_errors=True)
+    space.reopen()
+
+
+def read_scenes(space: Workspace) -> tuple[list[Scene], list[SourceReport]]:
+    """Read the sources and cut the scenes, without writing anything."""
+    from rmtools.city.sources import build_scenes
+
+    recipe = space.recipe
+    return build_scenes(recipe.city, recipe.grid.build(), recipe.seed)
+
+
+def build_scenes(space: Workspace, _: str) -> list[Path]:
+    """Write the vector scenes and a store with their static layers."""
+    from rmtools.store import Store
+
+    recipe = space.recipe
+    scenes, reports = read_scenes(space)
+    clear_scenes(space)
+    for scene in scenes:
+        scene.write(space.scene_path(scene.name))
+    write_json(
+        space.root / SCENES_NAME / TILES_NAME,
+        [report.model_dump(mode="json") for report in reports],
+    )
+    attributes = {
+        "title": recipe.title or recipe.name,
+        "dataset": recipe.name,
+        "seed": recipe.seed,
+    }
+    Store.create(space.root / STORE_NAME, scenes, attributes)
+    space.reopen()
+    static = [
+        path
+        for index in range(len(scenes))
+        for name in ("buildings", "building_height", "roads")
+        for path in space.store_files(name, index)
+    ]
+    return static + space.files_below(SCENES_NAME)
+
+
+def scenes_found(space: Workspace) -> str:
+    """How many scenes there are, and where there are fewer than asked for."""
+    from rmtools.city.sources import SourceReport
+
+    path = space.root / SCENES_NAME / TILES_NAME
+    reports = [SourceReport.model_validate(item) for item in read_json(path)]
+    wanted = space.recipe.city.tiles.count
+    short = [r for r in reports if r.tiles and wanted and len(r.scenes) < wanted]
+    text = f"{space.store.sizes.scene} scenes"
+    for report in short:
+        text += f"; {report.source} has {len(report.scenes)} of {wanted} wanted, see {path}"
+    return text
+
+
+# -- traffic ---------------------------------------------------------------------------------
+
+
+def begin_tracks(space: Workspace, _: str) -> None:
+    """Make the arrays of tracks and vehicle masks."""
+    config = space.recipe.traffic
+    space.store.create_tracks(
+        config.trajectories,
+        config.frames,
+        config.vehicles,
+        {
+            "vehicle_length_m": config.vehicle_length_m,
+            "vehicle_width_m": config.vehicle_width_m,
+            "vehicle_height_m": config.vehicle_height_m,
+            "traffic": config.model_dump(mode="json"),
+        },
+    )
+
+
+def generate_tracks(space: Workspace, unit: str) -> list[Path]:
+    """Drive one trajectory of one scene."""
+    from rmtools.traffic.engine import generate
+
+    s, t = indices(unit)
+    tracks = generate(space.scene(s), space.recipe.traffic, space.recipe.seed, t)
+    space.store.write_tracks(s, t, tracks)
+    names = ("track_x", "track_y", "track_heading", "track_speed", "track_state", "vehicles")
+    return [path for name in names for path in space.store_files(name, s, t)]
+
+
+def vehicles_placed(space: Workspace) -> str:
+    """How many vehicles found a place."""
+    placed, wanted = space.store.vehicles_placed()
+    return f"{placed} of {wanted} vehicles placed"
+
+
+# -- radio -----------------------------------------------------------------------------------
+
+
+def begin_transmitters(space: Workspace, _: str) -> None:
+    """Make the arrays of transmitter positions."""
+    config = space.recipe.transmitters
+    space.store.create_transmitters(config.count, {"placement": config.model_dump(mode="json")})
+
+
+def place_transmitters(space: Workspace, unit: str) -> list[Path]:
+    """Place the transmitters of one scene."""
+    from rmtools.radio.transmitters import place_scene
+
+    (s,) = indices(unit)
+    space.store.write_transmitters(
+        s,
+        place_scene(
+            space.scene(s), space.recipe.transmitters, space.recipe.seed, space.recipe.traffic
+        ),
+    )
+    return [path for axis in "xyz" for path in space.store_files(f"tx_{axis}", s)]
+
+
+def begin_pathloss(space: Workspace, key: str) -> None:
+    """Make the path-loss array with the solver's constants and the key of its inputs."""
+    attributes = {
+        "solver": space.recipe.solver.describe(),
+        "inputs_sha256": key,
+    }
+    space.store.create_pathloss(attributes)
+
+
+def solve(space: Workspace, unit: str) -> list[Path]:
+    """Solve all transmitters and frames of one trajectory of one scene."""
+    from rmtools.radio.solver import Obstacles, Transmitter
+
+    s, t = indices(unit)
+    store = space.store
+    solver = space.recipe.solver.build()
+    prepared = solver.prepare(space.scene(s))
+    tracks = store.tracks(s, t)
+    frames = [Obstacles(tracks.outlines(f), tracks.size.height_m) for f in range(tracks.frames)]
+    pathloss_db = np.stack(
+        [
+            np.stack([solver.solve(prepared, Transmitter(*position), frame) for frame in frames])
+            for position in store.transmitters(s).tolist()
+        ]
+    )
+    store.write_pathloss(s, t, pathloss_db)
+    return space.store_files("pathloss", s, t)
+
+
+# -- layouts, split, validation, report --------------------------------------------------------
+
+
+def motion_units(space: Workspace) -> list[str]:
+    """Scenes, then sequences, then the description; none without the layout."""
+    if space.recipe.layouts.motion is None:
+        return []
+    return [*scene_units(space), *sequence_units(space), "description"]
+
+
+def clear_motion(space: Workspace) -> None:
+    """Remove the motion layout."""
+    shutil.rmtree(space.root / MOTION_NAME, ignore_errors=True)
+
+
+def write_motion(space: Workspace, unit: str) -> list[Path]:
+    """Write what one unit contributes to the motion layout."""
+    from rmtools.layouts import motion
+
+    config = space.recipe.layouts.motion
+    if config is None:
+        return []
+    root = space.root / MOTION_NAME
+    if unit == "description":
+        names = motion.write_description(space.store, root, names=config.names)
+    elif len(index := indices(unit)) == 1:
+        names = motion.write_scene(space.store, root, *index)
+    else:
+        names = motion.write_unit(space.store, root, *index, names=config.names)
+    return [root / name for name in names]
+
+
+def array_remover(specs: tuple[ArraySpec, ...]) -> Callable[[Workspace], None]:
+    """What clears a stage that fills arrays of the store."""
+
+    def clear(space: Workspace) -> None:
+        if (space.root / STORE_NAME).is_dir():
+            space.store.remove(spec.name for spec in specs)
+
+    return clear
+
+
+clear_tracks = array_remover(TRACKS)
+clear_transmitters = array_remover(TRANSMITTERS)
+clear_pathloss = array_remover(PATHLOSS)
+
+
+def remover(name: str) -> Callable[[Workspace], None]:
+    """What clears a stage that writes one file."""
+
+    def clear(space: Workspace) -> None:
+        (space.root / name).unlink(missing_ok=True)
+
+    return clear
+
+
+def write_split(space: Workspace, _: str) -> list[Path]:
+    """Make the split and write its manifest."""
+    from rmtools.splits.manifest import write_manifest
+
+    path = space.root / SPLIT_NAME
+    write_manifest(path, space.recipe.split.make(space.store, space.recipe.seed))
+    return [path]
+
+
+def validate(space: Workspace, _: str) -> list[Path]:
+    """Validate store, layout and split, and write the findings."""
+    from rmtools.validation import validate
+
+    path = space.root / VALIDATION_NAME
+    write_json(path, validate(space.root).model_dump(mode="json"))
+    return [path]
+
+
+def public(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without folders of this machine."""
+    from pathlib import PurePath
+
+    plain = recipe.model_dump(mode="json")
+    plain["city"]["source"] = [
+        source if source.startswith(("place:", "bbox:")) else PurePath(source).name
+        for source in recipe.city.sources
+    ]
+    plain["city"].pop("cache")
+    return plain
+
+
+def write_report(space: Workspace, _: str) -> list[Path]:
+    """Write the report, if the recipe wants one."""
+    if not space.recipe.report:
+        return []
+    from rmtools.findings import Report
+    from rmtools.report.html import write_report
+    from rmtools.splits.manifest import read_manifest
+
+    path = space.root / REPORT_NAME
+    write_report(
+        space.store,
+        path,
+        split=read_manifest(space.root / SPLIT_NAME),
+        validation=Report.model_validate(read_json(space.root / VALIDATION_NAME)),
+        recipe=public(space.recipe),
+    )
+    return [path]

@@ -1,0 +1,123 @@
+"""A dataset folder, and everything a stage needs to find in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rmtools.errors import InputError
+from rmtools.files import read_json, walk_files, write_json
+from rmtools.run.recipe import Recipe, write_recipe
+from rmtools.scene import Scene
+from rmtools.store import SCENES_NAME, STORE_NAME, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECIPE_NAME = "recipe.yaml"
+MOTION_NAME = "motion"
+SPLIT_NAME = "split.json"
+VALIDATION_NAME = "validation.json"
+REPORT_NAME = "report.html"
+TILES_NAME = "tiles.json"
+SOURCES_NAME = ".rmtools/sources.json"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A dataset folder together with the recipe it is made by.
+
+    Attributes
+    ----------
+    root
+        The dataset folder.
+    recipe
+        What is to be made.
+    """
+
+    root: Path
+    recipe: Recipe
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, open for writing."""
+        return Store.open(self.root / STORE_NAME, mode="r+")
+
+    def scene_path(self, name: str) -> Path:
+        """File of a scene."""
+        return self.root / SCENES_NAME / f"{name}.json"
+
+    def scene(self, index: int) -> Scene:
+        """Vector form of a scene, by its index in the store."""
+        return Scene.read(self.scene_path(self.store.scene_names[index]))
+
+    @cached_property
+    def source_identities(self) -> dict[str, Any]:
+        """What each source of the city is, independent of where it lies.
+
+        They are recorded in the dataset, so that a dataset that was moved to a machine without
+        its sources can still be worked on.
+
+        Raises
+        ------
+        InputError
+            A source is neither there nor recorded.
+        """
+        from rmtools.city.sources import identify
+
+        path = self.root / SOURCES_NAME
+        recorded: dict[str, Any] = read_json(path) if path.is_file() else {}
+        found: dict[str, Any] = {}
+        for source in self.recipe.city.sources:
+            try:
+                found[source] = identify(source, self.recipe.city.maps)
+            except InputError:
+                if source not in recorded:
+                    raise
+                found[source] = recorded[source]
+        return found
+
+    def record(self) -> None:
+        """Write the recipe and the identities of its sources into the dataset."""
+        write_recipe(self.root / RECIPE_NAME, self.recipe)
+        write_json(self.root / SOURCES_NAME, self.source_identities)
+
+    def differences(self) -> str:
+        """How the recipe differs from the one the dataset was made by, in words."""
+        path = self.root / RECIPE_NAME
+        before = _flat(yaml.safe_load(path.read_text())) if path.is_file() else {}
+        now = _flat(self.recipe.model_dump(mode="json"))
+        changed = [
+            f"{key}: {before[key]} -> {now[key]}"
+            for key in now
+            if before.get(key) != now[key] and key in before
+        ]
+        if not changed:
+            return "another state of the source or another rmtools version"
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return "; ".join(changed[:3]) + more
+
+    def reopen(self) -> None:
+        """Forget the open store, after it was replaced on disk."""
+        self.__dict__.pop("store", None)
+
+    def store_files(self, name: str, *index: int) -> list[Path]:
+        """Files of one block of a store array, as far as they hold anything but the fill value."""
+        return [self.store.path / file for file in self.store.chunk_files(name, *index)]
+
+    def files_below(self, name: str) -> list[Path]:
+        """All files below a folder of the dataset."""
+        return walk_files(self.root / name)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
+    return flat
