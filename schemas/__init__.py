@@ -1,1 +1,51 @@
-"""JSON Schemas of every file that others read or write; installed as ``rmtools.schemas``."""
+"""JSON Schemas of every file that others read or write; installed as ``rmtools.schemas``.
+
+They are generated from the pydantic models with ``make schemas``; a test fails when they are not
+current.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rmtools.files import to_json, write_text
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def build() -> dict[str, dict[str, Any]]:
+    """All schemas by file name."""
+    from rmtools.city.sources import SourceReport
+    from rmtools.findings import Report
+    from rmtools.layouts.motion_format import MotionDescription
+    from rmtools.run.ledger import LedgerEntry
+    from rmtools.run.recipe import Recipe
+    from rmtools.scene import SceneMember
+    from rmtools.splits.manifest import SplitManifest
+
+    models = {
+        "ledger-entry": LedgerEntry,
+        "motion-dataset": MotionDescription,
+        "recipe": Recipe,
+        "scene-member": SceneMember,
+        "split": SplitManifest,
+        "tiles-item": SourceReport,
+        "validation": Report,
+    }
+    return {
+        f"{name}.schema.json": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **model.model_json_schema(),
+        }
+        for name, model in models.items()
+    }
+
+
+def write(folder: Path = FOLDER) -> list[Path]:
+    """Write all schemas into a folder."""
+    paths = []
+    for name, schema in build().items():
+        write_text(folder / name, to_json(schema))
+        paths.append(folder / name)
+    return paths

@@ -1,1 +1,47 @@
 """The command line: typer, one small file per group of verbs, no logic."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from rmtools.cli import build, look, publish, run
+from rmtools.errors import ExitCode, RmtoolsError, from_os_error
+
+app = typer.Typer(
+    name="rmtools",
+    help="Turn a piece of OpenStreetMap into a radio-map dataset that others can trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (run, build, publish, look):
+    group.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(default=False, help="Print the version and stop."),
+) -> None:
+    if version:
+        from rmtools import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and end the process with a documented exit code."""
+    try:
+        app()
+    except RmtoolsError as error:
+        _end(str(error), error.exit_code)
+    except OSError as error:
+        explained = from_os_error(error)
+        _end(str(explained), explained.exit_code)
+
+
+def _end(message: str, code: ExitCode) -> None:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)

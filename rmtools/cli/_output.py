@@ -1,0 +1,23 @@
+"""The one place where the command line talks: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+def result(value: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
+    """Print a result: `value` for machines or `lines` for people."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def hint(command: str) -> None:
+    """Name the next command to try."""
+    typer.echo(f"next: {command}", err=True)

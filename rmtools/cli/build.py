@@ -1,0 +1,176 @@
+"""The verbs that make a dataset step by step, in the order they are used."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmtools.cli._output import Json, hint
+from rmtools.cli._stages import (
+    Dataset,
+    Overwrite,
+    Set,
+    Workers,
+    carry_out,
+    options,
+    stored_recipe,
+)
+
+
+def build_scenes(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A local extract (.osm.pbf, .osm, .osm.gz, .osm.bz2), place:NAME, "
+            "bbox:WEST,SOUTH,EAST,NORTH, seer:FOLDER (RadioMapSeer layout), or demo.",
+            show_default=False,
+        ),
+    ],
+    dataset: Dataset,
+    count: Annotated[int | None, typer.Option(help="Scenes to take from the source.")] = None,
+    stride_m: Annotated[float | None, typer.Option(help="Distance between tiles.")] = None,
+    pixels: Annotated[int | None, typer.Option(help="Pixels per side of a scene.")] = None,
+    resolution_m: Annotated[float | None, typer.Option(help="Side of a pixel.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    settings: Set = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Cut scenes out of a city: buildings with heights, roads with widths, and their rasters."""
+    from rmtools.run.recipe import check_recipe, with_settings
+    from rmtools.run.workspace import TILES_NAME
+    from rmtools.store import SCENES_NAME, STORE_NAME
+
+    given = [
+        f"city.source={json.dumps(source)}",
+        f"name={json.dumps(_name_of(dataset))}",
+        *options("city.tiles", count=count, stride_m=stride_m),
+        *options("grid", n=pixels, resolution_m=resolution_m),
+        *([] if seed is None else [f"seed={seed}"]),
+        *(settings or []),
+    ]
+    recipe = check_recipe(with_settings({}, given), "build-scenes")
+    carry_out(
+        dataset,
+        recipe,
+        ["scenes"],
+        workers=1,
+        overwrite=overwrite,
+        as_json=as_json,
+        paths={
+            "scenes": dataset / SCENES_NAME,
+            "tiles": dataset / SCENES_NAME / TILES_NAME,
+            "store": dataset / STORE_NAME,
+        },
+    )
+    hint(f"rmtools generate-trajectories {dataset}")
+
+
+def generate_trajectories(
+    dataset: Dataset,
+    vehicles: Annotated[int | None, typer.Option(help="Vehicles per trajectory.")] = None,
+    trajectories: Annotated[int | None, typer.Option(help="Trajectories per scene.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of 0.1 s.")] = None,
+    speed_mps: Annotated[float | None, typer.Option(help="Nominal speed; 10 is 1 m/frame.")] = None,
+    vehicle_length_m: Annotated[float | None, typer.Option(help="Length of a vehicle.")] = None,
+    vehicle_width_m: Annotated[float | None, typer.Option(help="Width of a vehicle.")] = None,
+    settings: Set = None,
+    workers: Workers = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Let vehicles drive through every scene: track tables and vehicle masks."""
+    from rmtools.store import STORE_NAME
+
+    given = options(
+        "traffic",
+        vehicles=vehicles,
+        trajectories=trajectories,
+        frames=frames,
+        speed_mps=speed_mps,
+        vehicle_length_m=vehicle_length_m,
+        vehicle_width_m=vehicle_width_m,
+    )
+    carry_out(
+        dataset,
+        stored_recipe(dataset, [*given, *(settings or [])]),
+        ["tracks"],
+        workers=workers,
+        overwrite=overwrite,
+        as_json=as_json,
+        paths={"store": dataset / STORE_NAME},
+    )
+    hint(f"rmtools place-transmitters {dataset}")
+
+
+def place_transmitters(
+    dataset: Dataset,
+    count: Annotated[
+        int | None, typer.Option(help="Per scene; RadioMapMotion has 20, RadioMapSeer 80.")
+    ] = None,
+    height_m: Annotated[float | None, typer.Option(help="Height above the street.")] = None,
+    settings: Set = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Place transmitters in every scene, never inside a building."""
+    from rmtools.store import STORE_NAME
+
+    given = options("transmitters", count=count, height_m=height_m)
+    carry_out(
+        dataset,
+        stored_recipe(dataset, [*given, *(settings or [])]),
+        ["transmitters"],
+        workers=1,
+        overwrite=overwrite,
+        as_json=as_json,
+        paths={"store": dataset / STORE_NAME},
+    )
+    hint(f"rmtools simulate {dataset}")
+
+
+def simulate(
+    dataset: Dataset,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Constants: radiomapmotion, radiomapseer or winprop2021."),
+    ] = None,
+    frequency_mhz: Annotated[float | None, typer.Option(help="Carrier frequency.")] = None,
+    settings: Set = None,
+    workers: Workers = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Compute the path loss of every frame with the embedded Dominant Path Model."""
+    from rmtools.store import STORE_NAME
+
+    given = [
+        *options("solver", preset=preset),
+        *options("solver.overrides", frequency_mhz=frequency_mhz),
+        *(settings or []),
+    ]
+    carry_out(
+        dataset,
+        stored_recipe(dataset, given),
+        ["pathloss"],
+        workers=workers,
+        overwrite=overwrite,
+        as_json=as_json,
+        paths={"store": dataset / STORE_NAME},
+    )
+    hint(f"rmtools package {dataset} --layout motion")
+
+
+def _name_of(dataset: Path) -> str:
+    """A dataset name made of the folder's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", dataset.resolve().name).strip("-.") or "dataset"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    for verb in (build_scenes, generate_trajectories, place_transmitters, simulate):
+        app.command()(verb)

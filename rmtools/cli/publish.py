@@ -1,0 +1,130 @@
+"""The verbs that turn a simulated dataset into something to publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rmtools.cli._output import Json, hint, result
+from rmtools.cli._stages import (
+    Dataset,
+    Overwrite,
+    Set,
+    Workers,
+    carry_out,
+    options,
+    stored_recipe,
+)
+
+Layout = Literal["motion"]
+FileNames = Literal["paper", "loader", "both"]
+SplitKind = Literal["motion", "geographic"]
+
+
+def package(
+    dataset: Dataset,
+    layout: Annotated[Layout, typer.Option(help="Layout to write.")] = "motion",
+    names: Annotated[
+        FileNames | None,
+        typer.Option(help="File names: the paper's, the released loader's, or both."),
+    ] = None,
+    settings: Set = None,
+    workers: Workers = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write the radio maps in a published layout: png and npz trees."""
+    from rmtools.run.workspace import MOTION_NAME
+
+    given = [*options("layouts.motion", names=names), *(settings or [])]
+    carry_out(
+        dataset,
+        stored_recipe(dataset, given),
+        [layout],
+        workers=workers,
+        overwrite=overwrite,
+        as_json=as_json,
+        paths={layout: dataset / MOTION_NAME},
+    )
+    hint(f"rmtools split {dataset}")
+
+
+def split(
+    dataset: Dataset,
+    kind: Annotated[
+        SplitKind | None,
+        typer.Option(
+            help="motion: the RadioMapMotion paper's sets; geographic: by place on the ground."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Write the manifest here and leave the dataset's own alone."
+        ),
+    ] = None,
+    settings: Set = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Say which sequences are for training, validation and testing, as a manifest of ids."""
+    from rmtools.run.workspace import SPLIT_NAME
+    from rmtools.splits.manifest import write_manifest
+    from rmtools.store import Store
+
+    recipe = stored_recipe(dataset, [*options("split", kind=kind), *(settings or [])])
+    if out is None:
+        carry_out(
+            dataset,
+            recipe,
+            ["split"],
+            workers=1,
+            overwrite=overwrite,
+            as_json=as_json,
+            paths={"split": dataset / SPLIT_NAME},
+        )
+    else:
+        manifest = recipe.split.make(Store.open(dataset), recipe.seed)
+        write_manifest(out, manifest)
+        lines = [
+            f"{name:<12} {chosen.sequences} sequences" for name, chosen in manifest.sets.items()
+        ]
+        result(manifest.model_dump(mode="json"), [*lines, str(out)], as_json=as_json)
+    hint(f"rmtools validate {dataset}")
+
+
+def validate(
+    path: Annotated[
+        Path,
+        typer.Argument(help="A dataset folder, a store, or a layout folder.", show_default=False),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Check that the content of a dataset makes sense; exit code 6 when it does not."""
+    from rmtools.errors import ExitCode
+    from rmtools.run.workspace import RECIPE_NAME
+    from rmtools.validation import validate as check
+
+    report = check(path)
+    lines = [f"{item.level:<8} {item.where}: {item.what}" for item in report.findings]
+    counts = ", ".join(f"{number:,} {kind}" for kind, number in report.checked.items())
+    verdict = "valid" if report.ok else "NOT valid"
+    if report.not_listed:
+        lines.append(f"... and {report.not_listed:,} more findings")
+    result(
+        {"ok": report.ok, **report.model_dump(mode="json")},
+        [*lines, f"{path} is {verdict}; checked {counts or 'nothing'}"],
+        as_json=as_json,
+    )
+    if not report.ok:
+        raise typer.Exit(ExitCode.INVALID)
+    if (path / RECIPE_NAME).is_file():
+        hint(f"rmtools report {path}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    for verb in (package, split, validate):
+        app.command()(verb)
