@@ -91,7 +91,14 @@ def run(
                 remedy="Wait until it ends or choose another output folder.",
             ) from error
         with lock:
-            return _run(root, recipe, _wanted(stages), workers, overwrite, progress)
+            return _run(
+                root,
+                recipe,
+                _wanted(stages),
+                workers=workers,
+                overwrite=overwrite,
+                progress=progress,
+            )
     except OSError as error:
         raise from_os_error(error) from error
 
@@ -116,8 +123,9 @@ def _run(
     root: Path,
     recipe: Recipe,
     wanted: list[Stage],
+    *,
     workers: int,
-    overwrite: bool,  # noqa: FBT001
+    overwrite: bool,
     progress: Progress | None,
 ) -> list[StageSummary]:
     ledger, space = Ledger(root), Workspace(root, recipe)
