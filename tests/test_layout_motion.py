@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
 import re
 import shutil
-import struct
-import tracemalloc
-import zipfile
-import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from fakes_store import make_store
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -25,7 +18,6 @@ from PIL import Image
 from rmtools.errors import InputError, RecipeError
 from rmtools.files import sha256_files, sha256_tree, walk_files
 from rmtools.grid import Grid
-from rmtools.layouts.images import grey_png, read_grey_image, read_grey_png
 from rmtools.layouts.motion import (
     MotionLayout,
     grid_receivers,
@@ -35,10 +27,11 @@ from rmtools.layouts.motion import (
     write_unit,
 )
 from rmtools.layouts.motion_format import NPZ_KEYS, MotionDescription
-from rmtools.layouts.npz import npz_bytes, read_npz
-from rmtools.seeds import generator
 from rmtools.store import Store
 from rmtools.units import MOTION_SCALE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 N = 32
 
@@ -378,166 +371,3 @@ def test_indices_outside_are_refused(both: Path) -> None:
     for index in [(2, 0, 0, 0), (0, 2, 0, 0), (0, 0, 2, 0), (0, 0, 0, 15), (-1, 0, 0, 0)]:
         with pytest.raises(IndexError, match="is not in 0"):
             layout.pathloss_db(*index)
-
-
-# -- hostile files -----------------------------------------------------------------------------
-
-
-@settings(max_examples=40, deadline=None)
-@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)), st.text())
-def test_png_round_trip(levels: np.ndarray, text: str) -> None:
-    text = "".join(c for c in text if c.isprintable())
-    data = grey_png(levels, {"note": text})
-    assert data == grey_png(levels, {"note": text})
-    path = Path("in memory")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rmtools.layouts.images.read_bytes", lambda *_: data)
-        image = read_grey_image(path, levels.shape)
-    np.testing.assert_array_equal(image.levels, levels)
-    assert image.text.get("note") == text
-
-
-@settings(deadline=None)
-@given(st.data())
-def test_damaged_images_are_refused_or_read(data: st.DataObject) -> None:
-    good = bytearray(grey_png(np.arange(64, dtype=np.uint8).reshape(8, 8), {"a": "b"}))
-    for _ in range(data.draw(st.integers(1, 4))):
-        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
-    bad = bytes(good[: data.draw(st.integers(0, len(good)))])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rmtools.layouts.images.read_bytes", lambda *_: bad)
-        with contextlib.suppress(InputError):  # nothing else may come out
-            assert read_grey_png(Path("x.png"), (8, 8)).shape == (8, 8)
-
-
-@settings(deadline=None)
-@given(st.data())
-def test_damaged_archives_are_refused_or_read(data: st.DataObject) -> None:
-    good = bytearray(npz_bytes({"a": np.arange(400.0, dtype=np.float32), "b": "text", "c": 1}))
-    for _ in range(data.draw(st.integers(1, 4))):
-        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
-    bad = bytes(good[: data.draw(st.integers(0, len(good)))])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rmtools.layouts.npz.read_bytes", lambda *_: bad)
-        with contextlib.suppress(InputError):  # nothing else may come out
-            read_npz(Path("x.npz"), 1600)
-
-
-def test_other_images_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.png"
-    grey = Image.fromarray(np.zeros((8, 8), np.uint8))
-    noise = Image.fromarray(generator(1, "noise").integers(0, 256, (500, 500), np.uint8))
-    for image, kind, message in (
-        (grey.resize((8, 9)), "PNG", "9 x 8 pixels, expected 8 x 8"),
-        (grey.convert("RGB"), "PNG", "mode 'RGB'"),
-        (grey.convert("I;16"), "PNG", "mode 'I;16'"),
-        (grey.convert("1"), "PNG", "mode '1' at 1 bits"),
-        (grey, "GIF", "not a readable PNG"),
-        (noise, "PNG", "bytes, more than"),
-    ):
-        image.save(path, kind)
-        with pytest.raises(InputError, match=re.escape(message)):
-            read_grey_png(path, (8, 8))
-    with pytest.raises(InputError, match="no such file"):
-        read_grey_png(tmp_path / "y.png", (8, 8))
-
-
-def png_bytes(side: int, bits: int, pixels: bytes, *chunks: bytes) -> bytes:
-    """A grey PNG put together by hand; `chunks` are type and data, before the pixels."""
-    png = b"\x89PNG\r\n\x1a\n"
-    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, bits, 0, 0, 0, 0)
-    for chunk in (header, *chunks, b"IDAT" + zlib.compress(pixels), b"IEND"):
-        png += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return png
-
-
-def test_a_small_file_that_declares_a_giant_image_is_not_decoded(tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(png_bytes(60_000, 8, bytes(100)))
-    with pytest.raises(InputError, match="Decompression"):
-        read_grey_png(tmp_path / "x.png", (8, 8))
-
-
-def test_fewer_bits_are_refused_and_bombs_in_text_chunks_do_not_unpack(tmp_path: Path) -> None:
-    path = tmp_path / "x.png"
-    path.write_bytes(png_bytes(8, 4, bytes(8 * 5)))  # Pillow alone would call it 8-bit grey
-    with pytest.raises(InputError, match="mode 'L' at 4 bits"):
-        read_grey_png(path, (8, 8))
-    bomb = b"zTXt" + b"note\0\0" + zlib.compress(bytes(50_000_000))
-    path.write_bytes(png_bytes(8, 8, bytes(8 * 9), bomb))
-    with pytest.raises(InputError, match="Decompressed"):
-        read_grey_png(path, (8, 8))
-    path.write_bytes(png_bytes(8, 8, bytes(8 * 9), b"gAMA" + bytes(4), b"tEXtunit\0dB"))
-    assert read_grey_image(path, (8, 8)).text == {"unit": "dB"}
-
-
-@pytest.mark.parametrize("tail", [b"", b"more"])
-def test_images_that_were_cut_or_grew_are_refused(tmp_path: Path, tail: bytes) -> None:
-    data = grey_png(np.arange(64, dtype=np.uint8).reshape(8, 8), {"a": "b"})
-    for end in range(len(data)):
-        (tmp_path / "x.png").write_bytes(data[:end] + tail)
-        with pytest.raises(InputError, match="not a readable PNG"):
-            read_grey_png(tmp_path / "x.png", (8, 8))
-
-
-def test_only_regular_files_are_read(tmp_path: Path) -> None:
-    """Neither a link to a device nor a pipe nor a link to itself keeps the reader waiting."""
-    path = tmp_path / "x"
-    for make in (lambda: path.symlink_to("/dev/zero"), lambda: path.symlink_to(path)):
-        make()
-        for read in (lambda: read_grey_png(path, (8, 8)), lambda: read_npz(path, 1000)):
-            with pytest.raises(InputError, match="no such file"):
-                read()
-        path.unlink()
-    os.mkfifo(path)
-    with pytest.raises(InputError, match="no such file"):
-        read_npz(path, 1000)
-
-
-def test_pickles_and_bombs_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.npz"
-    np.savez(path, a=np.array([{"an": "object"}], dtype=object))
-    with pytest.raises(InputError, match="pickle"):
-        read_npz(path, 1000)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.npy", bytes(50_000_000))
-    assert path.stat().st_size < 100_000
-    with pytest.raises(InputError, match="unpack"):
-        read_npz(path, 1000)
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_bomb_that_understates_its_size_is_not_unpacked(tmp_path: Path, method: int) -> None:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        archive.writestr("a.npy", bytes(50_000_000))
-    data = bytearray(buffer.getvalue())
-    central = data.index(b"PK\1\2")
-    for place in (22, central + 24):  # where the two headers say how large the member is
-        data[place : place + 4] = struct.pack("<I", 100)
-    (tmp_path / "x.npz").write_bytes(data)
-    tracemalloc.start()
-    with pytest.raises(InputError, match="not a readable npz"):
-        read_npz(tmp_path / "x.npz", 100_000)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 2_000_000
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000,)}", "does not fit"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, -2)}", "ValueError"),
-        ("{'descr': '<U0', 'fortran_order': False, 'shape': (10000000000,)}", "ValueError"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (4L,)}", "Python 2"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (4", "TokenError"),
-        ("(" * 5000, "not a readable npz"),
-    ],
-)
-def test_headers_that_lie_or_cannot_be_parsed(tmp_path: Path, header: str, message: str) -> None:
-    text = header.encode() + b"\n"
-    member = b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + bytes(16)
-    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
-        archive.writestr("a.npy", member if "U0" not in header else member[:-16])
-    with pytest.raises(InputError, match=message):
-        read_npz(tmp_path / "x.npz", 10_000)

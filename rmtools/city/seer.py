@@ -14,9 +14,7 @@ zero. The building images (``png/buildings_complete``) are sampled half a pixel 
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +25,8 @@ from shapely.geometry import LineString, Polygon
 
 from rmtools.city.areas import polygons_of
 from rmtools.errors import InputError
-from rmtools.files import read_bytes, read_json, sha256_files
+from rmtools.files import read_json, sha256_files
+from rmtools.images import read_grey_png
 from rmtools.scene import Building, Frame, Provenance, Road, Scene
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ ANTENNAS = "antenna"
 CARS = "png/cars"
 
 MAX_JSON_BYTES = 8 * 2**20
-MAX_PNG_BYTES = 2**20
 
 ATTRIBUTION = (
     "RadioMapSeer: Ç. Yapar, R. Levie, G. Kutyniok, G. Caire, IEEE DataPort, "
@@ -223,29 +221,10 @@ def read_png(path: Path) -> ByteArray:
     Raises
     ------
     InputError
-        The file is missing, larger than 1 MiB, not a PNG, damaged, or not 8-bit grey of exactly
-        256 by 256 pixels.
+        The file is missing, too large, not a PNG, damaged, or not 8-bit grey of exactly 256 by
+        256 pixels.
     """
-    from PIL import Image
-
-    data = read_bytes(path, MAX_PNG_BYTES)
-    remedy = "The file is damaged or not part of RadioMapSeer; download it again."
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=["PNG"])
-        if image.size == (N, N) and image.mode == "L":
-            return np.array(image)
-    # Pillow reports damaged chunks as SyntaxError, ValueError or OSError, depending on the chunk.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"not readable as PNG ({error}).", where=path, remedy=remedy) from error
-    width, height = image.size
-    raise InputError(
-        f"an image of {width} by {height} pixels in mode {image.mode}, where 8-bit grey (L) of "
-        f"{N} by {N} is expected.",
-        where=path,
-        remedy=remedy,
-    )
+    return read_grey_png(path, (N, N))
 
 
 _POLYGONS_NEEDED = (

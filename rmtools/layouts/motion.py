@@ -16,8 +16,8 @@ import numpy as np
 
 from rmtools.errors import InputError, RecipeError
 from rmtools.files import replacing, write_bytes, write_json, write_text
+from rmtools.images import grey_png
 from rmtools.layouts import motion_format as fmt
-from rmtools.layouts.images import grey_png
 from rmtools.layouts.motion_format import MotionDescription, Names
 from rmtools.layouts.motion_reader import MotionLayout
 from rmtools.layouts.npz import npz_bytes

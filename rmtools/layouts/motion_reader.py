@@ -13,8 +13,8 @@ import numpy as np
 from rmtools.errors import InputError
 from rmtools.files import read_bytes
 from rmtools.grid import Grid
+from rmtools.images import png_size, read_grey_png
 from rmtools.layouts import motion_format as fmt
-from rmtools.layouts.images import png_size, read_grey_png
 from rmtools.layouts.npz import read_npz
 from rmtools.traffic.tracks import State, Tracks, VehicleSize
 from rmtools.units import MOTION_SCALE

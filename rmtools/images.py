@@ -98,7 +98,7 @@ def read_grey_image(path: Path, shape: tuple[int, int]) -> GreyImage:
             f"the image has {image.height} x {image.width} pixels, expected "
             f"{shape[0]} x {shape[1]}.",
             where=path,
-            remedy="It does not belong to this dataset; write it again.",
+            remedy="It does not belong to this dataset; download it, or write it, again.",
         )
     if image.mode != "L" or data[_BIT_DEPTH] != 8:  # Pillow stretches 2 and 4 bits to "L"
         raise InputError(
@@ -144,5 +144,5 @@ def _damaged(path: Path, error: BaseException) -> InputError:
     return InputError(
         f"not a readable PNG ({reason}).",
         where=path,
-        remedy="The file is damaged; restore it or run the step that writes it again.",
+        remedy="The file is damaged; download it again or run the step that writes it.",
     )
