@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from rmtools.errors import InputError
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 PARTIAL_SUFFIX = ".partial"
 MAX_JSON_BYTES = 256 * 2**20
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @contextlib.contextmanager
@@ -110,6 +114,40 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
         ) from error
 
 
+def read_model(path: Path, model: type[Model], what: str, remedy: str) -> Model:
+    """Read a JSON file that one of our models describes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    model
+        Its model.
+    what
+        What the file should be, such as ``"a split manifest"``.
+    remedy
+        What to do when it is not.
+
+    Raises
+    ------
+    InputError
+        Missing, too large, not JSON, or a member is missing or wrong.
+    """
+    try:
+        return model.model_validate(read_json(path))
+    except ValidationError as error:
+        raise InputError(
+            f"not {what} ({first_problem(error)}).", where=path, remedy=remedy
+        ) from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, in one line: place and message."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file in hexadecimal."""
     with path.open("rb") as handle:
@@ -137,8 +175,7 @@ def sha256_tree(root: Path) -> str:
     The same figure comes from ``(cd ROOT && find . -type f -printf '%P\n' | LC_ALL=C sort |
     xargs sha256sum) | sha256sum``.
     """
-    lines = (f"{sha256_file(p)}  {p.relative_to(root).as_posix()}\n" for p in walk_files(root))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return sha256_files(root, (p.relative_to(root).as_posix() for p in walk_files(root)))
 
 
 def sha256_files(root: Path, names: Iterable[str]) -> str:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from rmtools.files import read_model
+
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pathlib import Path
+
+    from rmtools.types import BoolArray
 
 Level = Literal["error", "warning"]
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, in one line: place and message."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 class Finding(BaseModel):
@@ -49,6 +47,17 @@ class Report(BaseModel):
         default=200, description="Findings listed per level; the counts have all"
     )
 
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read the report that an earlier validation wrote as JSON.
+
+        Raises
+        ------
+        InputError
+            Missing, not JSON, or a member is missing or wrong.
+        """
+        return read_model(path, cls, "the result of a validation", "Delete it and run again.")
+
     @property
     def ok(self) -> bool:
         """Whether there are no errors."""
@@ -66,6 +75,12 @@ class Report(BaseModel):
     def warning(self, where: object, what: str) -> None:
         """Add a warning."""
         self._add(Finding(level="warning", where=str(where), what=what))
+
+    def error_at(self, where: object, bad: BoolArray, what: str) -> None:
+        """Add an error with number and first place of the pixels set in `bad`, if any are."""
+        if count := int(np.count_nonzero(bad)):
+            row, col = (int(k) for k in np.argwhere(bad)[0])
+            self.error(where, f"{count} pixels {what}, the first at row {row}, col {col}")
 
     def include(self, other: Report, prefix: str) -> None:
         """Add all findings of another report, also those that it does not list.

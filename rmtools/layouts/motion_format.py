@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rmtools.errors import InputError
-from rmtools.files import read_json
-from rmtools.findings import first_problem
+from rmtools.files import first_problem, read_model
 from rmtools.grid import Grid
 from rmtools.traffic.tracks import FRAME_INTERVAL_S
 from rmtools.units import MOTION_SCALE
@@ -337,12 +336,9 @@ def read_description(root: Path) -> MotionDescription:
     InputError
         Missing, not JSON, or a member is missing or wrong.
     """
-    path = root / DESCRIPTION_NAME
-    try:
-        return MotionDescription.model_validate(read_json(path))
-    except ValidationError as error:
-        raise InputError(
-            f"not a description of the motion layout ({first_problem(error)}).",
-            where=path,
-            remedy="Write it again with `rmtools package`.",
-        ) from error
+    return read_model(
+        root / DESCRIPTION_NAME,
+        MotionDescription,
+        "a description of the motion layout",
+        "Write it again with `rmtools package`.",
+    )

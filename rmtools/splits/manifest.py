@@ -9,11 +9,10 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rmtools.errors import InputError
-from rmtools.files import read_json, sha256_json, write_json
-from rmtools.findings import first_problem
+from rmtools.files import read_model, sha256_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -163,14 +162,12 @@ def read_manifest(path: Path) -> SplitManifest:
     InputError
         Missing, not JSON, a member missing or wrong, or changed after it was written.
     """
-    try:
-        return SplitManifest.model_validate(read_json(path))
-    except ValidationError as error:
-        raise InputError(
-            f"not a split manifest ({first_problem(error)}).",
-            where=path,
-            remedy="Restore the file or make the split again with `rmtools split`.",
-        ) from error
+    return read_model(
+        path,
+        SplitManifest,
+        "a split manifest",
+        "Restore the file or make the split again with `rmtools split`.",
+    )
 
 
 def _meet(a: list[int] | None, b: list[int] | None) -> bool:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from rmtools.errors import InputError
+from rmtools.images import read_grey_image
 from rmtools.layouts import motion_format as fmt
-from rmtools.layouts.images import read_grey_image
 from rmtools.layouts.motion_reader import MotionLayout
 from rmtools.layouts.npz import read_npz
 from rmtools.units import MOTION_SCALE
@@ -117,7 +117,7 @@ class _Checker:
         roads = self._mask(names[1], fmt.ROAD_MASK)
         height = self._try(lambda: self.layout.building_height(env))
         if height is not None and buildings is not None:
-            self._same_pixels(
+            self.report.error_at(
                 names[2],
                 np.isfinite(height) != buildings,
                 "have a height but no building, or the other way round",
@@ -151,9 +151,9 @@ class _Checker:
             mask = self._mask(name, fmt.VEHICLE_MASK)
             if mask is not None and tracks is not None:
                 different = mask != tracks.mask(frame, self.grid)
-                self._same_pixels(name, different, "differ from tracks.csv")
+                self.report.error_at(name, different, "differ from tracks.csv")
             if mask is not None and buildings is not None:
-                self._same_pixels(name, mask & buildings, "show a vehicle on a building")
+                self.report.error_at(name, mask & buildings, "show a vehicle on a building")
         tx_folders = [f"tx_{tx:02d}" for tx in range(sizes.tx)]
         present = [
             self._check_names(f"{tree}/{here}", tx_folders) for tree in (*self.images, "npz")
@@ -188,7 +188,7 @@ class _Checker:
             name = fmt.npz_name(*index, frame)
             loss = self._npz(name, metadata)
             if loss is not None and buildings is not None:
-                self._same_pixels(
+                self.report.error_at(
                     name, np.isnan(loss) != buildings, "are NaN off buildings, or a number on one"
                 )
             if loss is not None and stored is not None and frame < len(stored):
@@ -201,9 +201,9 @@ class _Checker:
         if levels is None:
             return
         if buildings is not None:
-            self._same_pixels(name, (levels != 0) & buildings, "are not zero on a building")
+            self.report.error_at(name, (levels != 0) & buildings, "are not zero on a building")
         if loss is not None:
-            self._same_pixels(
+            self.report.error_at(
                 name, levels != MOTION_SCALE.encode(loss), "are not the npz on the grey scale"
             )
 
@@ -233,7 +233,7 @@ class _Checker:
                 f"pathloss_db is {loss.dtype} {loss.shape}, expected float32 {self.grid.shape}",
             )
             return None
-        self._same_pixels(name, np.isinf(loss) | (loss < 0), "are infinite or negative")
+        self.report.error_at(name, np.isinf(loss) | (loss < 0), "are infinite or negative")
         return loss
 
     def _metadata(self, env: int, traj: int) -> dict[str, object]:
@@ -274,7 +274,7 @@ class _Checker:
         levels = self._image(name, fmt.mask_text(quantity, self.grid.resolution_m))
         if levels is None:
             return None
-        self._same_pixels(name, (levels != 0) & (levels != 255), "are neither 0 nor 255")
+        self.report.error_at(name, (levels != 0) & (levels != 255), "are neither 0 nor 255")
         return levels > 127
 
     # -- the description ---------------------------------------------------------------------
@@ -329,7 +329,7 @@ class _Checker:
             self.report.error(name, f"it has shape {mine.shape}, the store {theirs.shape}")
         elif mine.shape == self.grid.shape:
             equal = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
-            self._same_pixels(name, ~equal, "differ from the store")
+            self.report.error_at(name, ~equal, "differ from the store")
         elif not np.array_equal(mine, theirs, equal_nan=True):
             self.report.error(name, "it differs from the store")
 
@@ -344,9 +344,3 @@ class _Checker:
             if (self.root / where).exists():  # missing files are reported with their folder
                 self.report.error(where, error.what)
             return None
-
-    def _same_pixels(self, name: str, bad: BoolArray, what: str) -> None:
-        """Report a file when any pixel of `bad` is set."""
-        if count := int(np.count_nonzero(bad)):
-            row, col = (int(k) for k in np.argwhere(bad)[0])
-            self.report.error(name, f"{count} pixels {what}, the first at row {row}, col {col}")

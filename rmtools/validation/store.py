@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
-from rmtools.findings import first_problem
+from rmtools.files import first_problem
 from rmtools.store_format import PATHLOSS, PATHLOSS_QUANTUM_DB, STATIC, TRACKS, TRANSMITTERS
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, State
 from rmtools.units import free_space_loss_1m_db
@@ -213,12 +213,12 @@ class _StoreChecker:
         positions = self._try(f"{where}: transmitters", lambda: self.store.transmitters(scene))
         if buildings is None or height is None or positions is None:
             return
-        self._pixels(
+        self.report.error_at(
             f"{where}: building_height",
             np.isnan(height) == buildings,
             "have a height without a building, or the other way round",
         )
-        self._pixels(
+        self.report.error_at(
             f"{where}: building_height",
             (height <= 0) | np.isinf(height),
             "have a building without a positive, finite height",
@@ -258,13 +258,13 @@ class _StoreChecker:
             tracks = None
         for frame in range(self.sizes.frame):
             if masks is not None and tracks is not None:
-                self._pixels(
+                self.report.error_at(
                     f"{here}, frame {frame}: vehicles",
                     masks[frame] != tracks.mask(frame, self.grid),
                     "do not agree with the tracks",
                 )
             if masks is not None:
-                self._pixels(
+                self.report.error_at(
                     f"{here}, frame {frame}: vehicles",
                     masks[frame] & buildings,
                     "show a vehicle on a building",
@@ -335,16 +335,16 @@ class _StoreChecker:
             least = least_pathloss_db(self.grid, tx_x, tx_y, self.frequency_mhz)
         for frame, values in enumerate(loss):
             here = f"{where}, frame {frame}: path loss"
-            self._pixels(
+            self.report.error_at(
                 here, missing[frame] != buildings, "are NaN off buildings, or a number on one"
             )
             if missing[frame].all():
                 continue
             wild = ~missing[frame] & ~((values >= 0) & (values <= MAX_PATHLOSS_DB))
-            self._pixels(here, wild, f"are not between 0 and {MAX_PATHLOSS_DB:g} dB")
+            self.report.error_at(here, wild, f"are not between 0 and {MAX_PATHLOSS_DB:g} dB")
             if least is not None:
                 gain = least - values
-                self._pixels(
+                self.report.error_at(
                     here,
                     ~wild & (gain > MULTI_PATH_MARGIN_DB),
                     "lose less than two free-space paths together could",
@@ -369,12 +369,6 @@ class _StoreChecker:
         except UNREADABLE as error:
             self.report.error(where, f"cannot be read ({type(error).__name__}: {error})"[:300])
             return None
-
-    def _pixels(self, where: str, bad: BoolArray, what: str) -> None:
-        """Report when any pixel of `bad` is set."""
-        if count := int(np.count_nonzero(bad)):
-            row, col = (int(k) for k in np.argwhere(bad)[0])
-            self.report.error(where, f"{count} pixels {what}, the first at row {row}, col {col}")
 
     def _vehicles(self, where: str, bad: BoolArray, what: str) -> None:
         """Report when any entry of `bad`, shape (frame, vehicle), is set."""

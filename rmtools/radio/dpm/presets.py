@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rmtools.errors import RecipeError
+from rmtools.files import first_problem
 from rmtools.units import SPEED_OF_LIGHT_M_PER_S, free_space_loss_1m_db
 
 
@@ -141,9 +142,8 @@ def resolve(preset: Preset | str, overrides: dict[str, Any]) -> Preset:
     try:
         return Preset.model_validate({**preset.model_dump(), **overrides})
     except ValidationError as e:
-        first = e.errors()[0]
         raise RecipeError(
-            f"{'.'.join(map(str, first['loc'])) or 'preset'}: {first['msg']}.",
+            f"{first_problem(e)}.",
             where=f"DPM preset {preset.name}",
             remedy=f"Constants are {', '.join(Preset.model_fields)}.",
         ) from e
