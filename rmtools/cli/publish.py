@@ -36,17 +36,16 @@ def package(
     as_json: Json = False,
 ) -> None:
     """Write the radio maps in a published layout: png and npz trees."""
-    from rmtools.run.workspace import MOTION_NAME
+    from rmtools.layouts.motion_format import LAYOUT_NAME
 
-    given = [*options("layouts.motion", names=names), *(settings or [])]
     carry_out(
         dataset,
-        stored_recipe(dataset, given),
+        stored_recipe(dataset, options("layouts.motion", names=names), settings),
         [layout],
         workers=workers,
         overwrite=overwrite,
         as_json=as_json,
-        paths={layout: dataset / MOTION_NAME},
+        paths={layout: dataset / LAYOUT_NAME},
     )
     hint(f"rmtools split {dataset}")
 
@@ -70,11 +69,10 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Say which sequences are for training, validation and testing, as a manifest of ids."""
-    from rmtools.run.workspace import SPLIT_NAME
-    from rmtools.splits.manifest import write_manifest
+    from rmtools.splits.manifest import SPLIT_NAME, write_manifest
     from rmtools.store import Store
 
-    recipe = stored_recipe(dataset, [*options("split", kind=kind), *(settings or [])])
+    recipe = stored_recipe(dataset, options("split", kind=kind), settings)
     if out is None:
         carry_out(
             dataset,

@@ -33,10 +33,11 @@ def run(
 ) -> None:
     """Make a dataset from a recipe; run it again to resume after any interruption."""
     from rmtools.errors import InvalidDatasetError
-    from rmtools.files import read_json
     from rmtools.findings import Report
+    from rmtools.layouts.motion_format import LAYOUT_NAME
     from rmtools.run.recipe import load_recipe
-    from rmtools.run.workspace import MOTION_NAME, REPORT_NAME, SPLIT_NAME, VALIDATION_NAME
+    from rmtools.run.workspace import REPORT_NAME, VALIDATION_NAME
+    from rmtools.splits.manifest import SPLIT_NAME
     from rmtools.store import STORE_NAME
 
     checked = load_recipe(_find(recipe), settings)
@@ -52,7 +53,7 @@ def run(
         return
     paths = {
         "store": root / STORE_NAME,
-        "motion": root / MOTION_NAME,
+        "motion": root / LAYOUT_NAME,
         "split": root / SPLIT_NAME,
         "report": root / REPORT_NAME,
     }
@@ -65,7 +66,7 @@ def run(
         as_json=as_json,
         paths=paths,
     )
-    validation = Report.model_validate(read_json(root / VALIDATION_NAME))
+    validation = Report.read(root / VALIDATION_NAME)
     if not validation.ok:
         raise InvalidDatasetError(
             f"the dataset is complete but has {validation.errors} errors, the first being "

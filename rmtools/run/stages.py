@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rmtools import __version__
 from rmtools.files import sha256_json
 from rmtools.run import steps
-from rmtools.run.workspace import REPORT_NAME, SPLIT_NAME, VALIDATION_NAME, Workspace
+from rmtools.run.workspace import REPORT_NAME, VALIDATION_NAME, Workspace
+from rmtools.splits.manifest import SPLIT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ STAGES: dict[str, Stage] = {
             ("scenes",),
             lambda space: space.recipe.traffic.model_dump(mode="json"),
             steps.generate_tracks,
-            steps.sequence_units,
+            steps.scene_units,
             steps.begin_tracks,
             clear=steps.clear_tracks,
             note=steps.vehicles_placed,

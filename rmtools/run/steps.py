@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rmtools.files import read_json, write_json
+from rmtools.layouts.motion_format import LAYOUT_NAME
 from rmtools.run.workspace import (
-    MOTION_NAME,
     REPORT_NAME,
-    SPLIT_NAME,
     TILES_NAME,
     VALIDATION_NAME,
     Workspace,
 )
+from rmtools.splits.manifest import SPLIT_NAME
 from rmtools.store import SCENES_NAME, STORE_NAME
 from rmtools.store_format import PATHLOSS, TRACKS, TRANSMITTERS
 
@@ -153,14 +153,20 @@ def begin_tracks(space: Workspace, _: str) -> None:
 
 
 def generate_tracks(space: Workspace, unit: str) -> list[Path]:
-    """Drive one trajectory of one scene."""
+    """Drive all trajectories of one scene; they share its drivable field."""
+    from rmtools.traffic.drivable import drivable_field_of
     from rmtools.traffic.engine import generate
 
-    s, t = indices(unit)
-    tracks = generate(space.scene(s), space.recipe.traffic, space.recipe.seed, t)
-    space.store.write_tracks(s, t, tracks)
-    names = ("track_x", "track_y", "track_heading", "track_speed", "track_state", "vehicles")
-    return [path for name in names for path in space.store_files(name, s, t)]
+    (s,) = indices(unit)
+    scene, config = space.scene(s), space.recipe.traffic
+    field = drivable_field_of(scene, config)
+    written: list[Path] = []
+    for t in range(config.trajectories):
+        tracks = generate(scene, config, space.recipe.seed, t, field)
+        space.store.write_tracks(s, t, tracks)
+        names = ("track_x", "track_y", "track_heading", "track_speed", "track_state", "vehicles")
+        written += [path for name in names for path in space.store_files(name, s, t)]
+    return written
 
 
 def vehicles_placed(space: Workspace) -> str:
@@ -233,7 +239,7 @@ def motion_units(space: Workspace) -> list[str]:
 
 def clear_motion(space: Workspace) -> None:
     """Remove the motion layout."""
-    shutil.rmtree(space.root / MOTION_NAME, ignore_errors=True)
+    shutil.rmtree(space.root / LAYOUT_NAME, ignore_errors=True)
 
 
 def write_motion(space: Workspace, unit: str) -> list[Path]:
@@ -243,7 +249,7 @@ def write_motion(space: Workspace, unit: str) -> list[Path]:
     config = space.recipe.layouts.motion
     if config is None:
         return []
-    root = space.root / MOTION_NAME
+    root = space.root / LAYOUT_NAME
     if unit == "description":
         names = motion.write_description(space.store, root, names=config.names)
     elif len(index := indices(unit)) == 1:
@@ -321,7 +327,7 @@ def write_report(space: Workspace, _: str) -> list[Path]:
         space.store,
         path,
         split=read_manifest(space.root / SPLIT_NAME),
-        validation=Report.model_validate(read_json(space.root / VALIDATION_NAME)),
+        validation=Report.read(space.root / VALIDATION_NAME),
         recipe=public(space.recipe),
     )
     return [path]

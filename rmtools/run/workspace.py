@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECIPE_NAME = "recipe.yaml"
-MOTION_NAME = "motion"
-SPLIT_NAME = "split.json"
 VALIDATION_NAME = "validation.json"
 REPORT_NAME = "report.html"
 TILES_NAME = "tiles.json"
