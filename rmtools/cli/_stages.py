@@ -40,8 +40,13 @@ Overwrite = Annotated[
 ]
 
 
-def stored_recipe(dataset: Path, settings: list[str]) -> Recipe:
-    """Recipe of an existing dataset folder with some keys changed."""
+def stored_recipe(
+    dataset: Path, given: list[str] | None = None, settings: list[str] | None = None
+) -> Recipe:
+    """Recipe of an existing dataset folder with some keys changed.
+
+    `given` are a verb's own options, `settings` what stands in ``--set`` and wins.
+    """
     from rmtools.errors import InputError
     from rmtools.run.recipe import load_recipe
     from rmtools.run.workspace import RECIPE_NAME
@@ -53,7 +58,7 @@ def stored_recipe(dataset: Path, settings: list[str]) -> Recipe:
             where=dataset,
             remedy="Start one with `rmtools build-scenes SOURCE FOLDER` or `rmtools run RECIPE`.",
         )
-    return load_recipe(path, settings)
+    return load_recipe(path, [*(given or []), *(settings or [])])
 
 
 def options(section: str, **values: Any) -> list[str]:

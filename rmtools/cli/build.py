@@ -97,7 +97,7 @@ def generate_trajectories(
     )
     carry_out(
         dataset,
-        stored_recipe(dataset, [*given, *(settings or [])]),
+        stored_recipe(dataset, given, settings),
         ["tracks"],
         workers=workers,
         overwrite=overwrite,
@@ -123,7 +123,7 @@ def place_transmitters(
     given = options("transmitters", count=count, height_m=height_m)
     carry_out(
         dataset,
-        stored_recipe(dataset, [*given, *(settings or [])]),
+        stored_recipe(dataset, given, settings),
         ["transmitters"],
         workers=1,
         overwrite=overwrite,
@@ -151,11 +151,10 @@ def simulate(
     given = [
         *options("solver", preset=preset),
         *options("solver.overrides", frequency_mhz=frequency_mhz),
-        *(settings or []),
     ]
     carry_out(
         dataset,
-        stored_recipe(dataset, given),
+        stored_recipe(dataset, given, settings),
         ["pathloss"],
         workers=workers,
         overwrite=overwrite,

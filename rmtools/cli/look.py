@@ -25,7 +25,7 @@ def report(
     path = dataset / REPORT_NAME
     carry_out(
         dataset,
-        stored_recipe(dataset, []),
+        stored_recipe(dataset),
         ["report"],
         workers=workers,
         overwrite=overwrite,

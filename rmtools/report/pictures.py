@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -273,29 +273,14 @@ def encode(image: Image.Image, suffix: str) -> bytes:
 def encode_animation(frames: Iterable[Image.Image], suffix: str, frame_ms: int) -> bytes:
     """An endless animation as ``.gif`` (256 colours for all frames) or ``.webp``."""
     images = list(frames)
+    options: dict[str, Any] = {"format": "WEBP", "quality": 90, "method": 4}
+    if suffix == ".gif":
+        # One palette for all frames, else colours flicker from frame to frame.
+        palette = images[0].quantize(256, Image.Quantize.MEDIANCUT)
+        images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+        options = {"format": "GIF", "optimize": False}
     buffer = io.BytesIO()
-    if suffix == ".webp":
-        images[0].save(
-            buffer,
-            "WEBP",
-            save_all=True,
-            append_images=images[1:],
-            duration=frame_ms,
-            loop=0,
-            quality=90,
-            method=4,
-        )
-        return buffer.getvalue()
-    # One palette for all frames, else colours flicker from frame to frame.
-    palette = images[0].quantize(256, Image.Quantize.MEDIANCUT)
-    flat = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    flat[0].save(
-        buffer,
-        "GIF",
-        save_all=True,
-        append_images=flat[1:],
-        duration=frame_ms,
-        loop=0,
-        optimize=False,
+    images[0].save(
+        buffer, save_all=True, append_images=images[1:], duration=frame_ms, loop=0, **options
     )
     return buffer.getvalue()

@@ -221,32 +221,23 @@ def player(material: Material) -> str:
 def statistics(material: Material) -> str:
     """Histograms, and how much maps change from frame to frame."""
     found = material.statistics
-    drawn = []
-    if found.loss.total:
-        drawn.append(
-            figure(
-                charts.histogram_svg(
-                    charts.trimmed(found.loss),
-                    "Histogram of path loss",
-                    "path loss, dB",
-                    "share of pixels",
-                ),
-                f"Path loss of {found.loss.total:,} computed pixels.",
-            )
-        )
-    if found.change.total:
-        drawn.append(
-            figure(
-                charts.histogram_svg(
-                    charts.trimmed(found.change),
-                    "Histogram of the change between frames",
-                    "change to the next frame, dB",
-                    "share of changes",
-                ),
-                f"Only the {share(found.changed, found.compared)} of pixels that change; "
-                "the rest stays exactly the same.",
-            )
-        )
+    drawn = [
+        _histogram(
+            found.loss,
+            ("Histogram of path loss", "path loss, dB", "share of pixels"),
+            f"Path loss of {found.loss.total:,} computed pixels.",
+        ),
+        _histogram(
+            found.change,
+            (
+                "Histogram of the change between frames",
+                "change to the next frame, dB",
+                "share of changes",
+            ),
+            f"Only the {share(found.changed, found.compared)} of pixels that change; "
+            "the rest stays exactly the same.",
+        ),
+    ]
     curve = [
         (f * FRAME_INTERVAL_S, moment.rms)
         for f, moment in enumerate(found.from_first)
@@ -264,18 +255,13 @@ def statistics(material: Material) -> str:
                 "How far the maps have moved away from their first frame.",
             )
         )
-    if found.speed.total:
-        drawn.append(
-            figure(
-                charts.histogram_svg(
-                    charts.trimmed(found.speed),
-                    "Histogram of vehicle speed",
-                    "speed, m/s",
-                    "share of vehicles",
-                ),
-                "Speed of all vehicles in all frames but the first.",
-            )
+    drawn.append(
+        _histogram(
+            found.speed,
+            ("Histogram of vehicle speed", "speed, m/s", "share of vehicles"),
+            "Speed of all vehicles in all frames but the first.",
         )
+    )
     drawn += [
         figure(
             charts.histogram_svg(spread(values, centred=whole), heading, label, of), f"{heading}."
@@ -298,6 +284,16 @@ def statistics(material: Material) -> str:
             f"From {found.sequences:,} of {found.available:,} sequences, spread evenly."
         )
     return f'{sampled}<div class="charts">{"".join(drawn)}</div>{_motion(material)}'
+
+
+def _histogram(histogram: Histogram, words: tuple[str, str, str], caption: str) -> str:
+    """A figure of the filled part of a histogram, empty without values.
+
+    `words` are its title and the labels of its axes.
+    """
+    if not histogram.total:
+        return ""
+    return figure(charts.histogram_svg(charts.trimmed(histogram), *words), caption)
 
 
 def spread(values: list[float] | list[int], *, centred: bool) -> Histogram:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from rmtools.splits.geographic import RATIOS
+from rmtools.splits.geographic import RATIOS, sound_ratios
 
 if TYPE_CHECKING:
     from rmtools.splits.manifest import SplitManifest
@@ -32,7 +31,7 @@ class SplitConfig(BaseModel):
     @field_validator("ratios")
     @classmethod
     def _positive(cls, ratios: dict[str, float]) -> dict[str, float]:
-        if len(ratios) < 2 or not all(0 < share < math.inf for share in ratios.values()):
+        if not sound_ratios(ratios):
             raise ValueError("give two or more sets with positive shares (any unit)")
         return ratios
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 RATIOS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
+
+def sound_ratios(ratios: Mapping[str, float]) -> bool:
+    """Whether ratios are two or more positive, finite shares."""
+    return len(ratios) >= 2 and all(0 < share < np.inf for share in ratios.values())
+
+
 TOUCH_M = 1e-6
 """Squares that share less than this in depth touch; they do not overlap."""
 
@@ -278,7 +284,7 @@ def _line_up(squares: Sequence[Place], seed: int) -> list[int]:
 
 
 def _check(squares: Sequence[Place], ratios: Mapping[str, float], buffer_m: float) -> None:
-    if len(ratios) < 2 or any(not 0 < share < np.inf for share in ratios.values()):
+    if not sound_ratios(ratios):
         raise RecipeError(
             f"the ratios {dict(ratios)} are not two or more positive shares.",
             remedy="Give something like train=0.7, val=0.1, test=0.2.",
