@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from rmtools.radio.dpm.kernel import kernel
+from rmtools.kernel import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

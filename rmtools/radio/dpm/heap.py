@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rmtools.radio.dpm.kernel import kernel
+from rmtools.kernel import kernel
 
 if TYPE_CHECKING:
     from rmtools.types import FloatArray, IntArray

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rmtools.kernel import kernel
 from rmtools.radio.dpm.equation import Equation, bend_loss_db, distance_loss_db
 from rmtools.radio.dpm.heap import pop, push
-from rmtools.radio.dpm.kernel import kernel
 from rmtools.radio.dpm.visibility import ROOF, STREET, VEHICLE, Point, sees
 
 if TYPE_CHECKING:

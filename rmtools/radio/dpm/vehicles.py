@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmtools.radio.dpm.kernel import kernel
+from rmtools.kernel import kernel
 from rmtools.radio.dpm.walls import edges_of, to_pixels
 
 if TYPE_CHECKING:

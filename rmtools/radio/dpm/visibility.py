@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeAlias
 
-from rmtools.radio.dpm.kernel import kernel
+from rmtools.kernel import kernel
 from rmtools.radio.dpm.walls import BUCKET_PX, bucket_of
 
 if TYPE_CHECKING:

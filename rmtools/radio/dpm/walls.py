@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from shapely.geometry.polygon import orient
 
-from rmtools.radio.dpm.kernel import kernel
+from rmtools.kernel import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,12 +1,14 @@
-"""How the functions of this package are compiled, and where the machine code is kept.
+"""How compiled functions are compiled, and where their machine code is kept.
 
 Numba keeps machine code per file and does not notice when a function that it inlined from
 another file has changed. Therefore the code is kept in a folder named after a digest of all files
-of this package: after any change, by an update or an editor, everything is compiled afresh.
+beside the function's own: after any change, by an update or an editor, everything is compiled
+afresh. So a compiled function may call only compiled functions of its own package.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -18,18 +20,14 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., object]")
 
-_HERE = Path(__file__).resolve().parent
 
-
-def _cache_folder() -> Path:
-    """Folder of the machine code for the present state of this package."""
+@functools.cache
+def _cache_folder(package: Path) -> Path:
+    """Folder of the machine code for the present state of a package."""
     digest = hashlib.sha256()
-    for path in sorted(_HERE.glob("*.py")):
+    for path in sorted(package.glob("*.py")):
         digest.update(path.read_bytes())
-    return _HERE / "__pycache__" / f"kernels-{digest.hexdigest()[:16]}"
-
-
-_CACHE = _cache_folder()
+    return package / "__pycache__" / f"kernels-{digest.hexdigest()[:16]}"
 
 
 def kernel(function: F) -> F:
@@ -39,7 +37,8 @@ def kernel(function: F) -> F:
     folder cannot be written, Numba falls back to the user's cache folder.
     """
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_CACHE)
+    package = Path(function.__code__.co_filename).resolve().parent
+    numba.config.CACHE_DIR = str(_cache_folder(package))
     try:
         return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     finally:
