@@ -35,11 +35,15 @@ def kernel(function: F) -> F:
 
     No ``fastmath``: the same input gives the same bits in every process. Where the package's own
     folder cannot be written, Numba falls back to the user's cache folder.
+
+    A compiled function must not make arrays: it works on those that it is given. Then Numba need
+    not count who refers to them, which took half the time of the path search.
     """
     before = numba.config.CACHE_DIR
     package = Path(function.__code__.co_filename).resolve().parent
     numba.config.CACHE_DIR = str(_cache_folder(package))
     try:
-        return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
     finally:
         numba.config.CACHE_DIR = before
+    return cast("F", compiled)

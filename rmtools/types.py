@@ -11,3 +11,5 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 BoolArray: TypeAlias = NDArray[np.bool_]
 ByteArray: TypeAlias = NDArray[np.uint8]
+LabelArray: TypeAlias = NDArray[np.void]
+"""Structured; see :data:`rmtools.radio.dpm.labels.LABEL`."""

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rmtools.radio.antenna import Antenna
     from rmtools.scene import Scene
     from rmtools.types import FloatArray
 
 
 @dataclass(frozen=True)
 class Transmitter:
-    """An isotropic antenna at (x, y) in local metres, `z_m` above the street."""
+    """An antenna at (x, y) in local metres, `z_m` above the street; isotropic without a pattern."""
 
     x: float
     y: float
     z_m: float = 1.5
+    antenna: Antenna | None = None
 
 
 def _no_outlines() -> FloatArray:
@@ -47,7 +51,7 @@ NO_OBSTACLES = Obstacles()
 class Solver(Protocol):
     """Anything that turns a scene and a transmitter into a radio map.
 
-    ``prepare`` is called once per scene and ``solve`` once per transmitter and frame.
+    ``prepare`` is called once per scene, ``solve_frames`` once per transmitter and sequence.
     """
 
     def describe(self) -> dict[str, Any]:
@@ -62,4 +66,10 @@ class Solver(Protocol):
         self, prepared: Any, transmitter: Transmitter, obstacles: Obstacles = NO_OBSTACLES
     ) -> FloatArray:
         """Path loss in dB, positive, shape (n, n); NaN inside buildings."""
+        ...
+
+    def solve_frames(
+        self, prepared: Any, transmitter: Transmitter, frames: Sequence[Obstacles]
+    ) -> FloatArray:
+        """Path loss of the frames of a sequence, shape (F, n, n), each as from :meth:`solve`."""
         ...

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rmtools.radio.dpm.presets import Preset
+    from rmtools.radio.dpm.visibility import Point
+    from rmtools.types import FloatArray
+
+
+LN_10 = math.log(10.0)
+"""The natural logarithm is several times as fast as the decadic one."""
 
 
 class Equation(NamedTuple):
@@ -66,12 +72,11 @@ def distance_loss_db(eq: Equation, length_m: float, los: bool) -> float:  # noqa
     before = eq.los if los else eq.olos
     length = max(length_m, eq.min_distance_m)
     if length <= eq.breakpoint_m:
-        return eq.loss_1m_db + before * math.log10(length)
+        return eq.loss_1m_db + before * (math.log(length) / LN_10)
     after = eq.los_after if los else eq.olos_after
     return (
         eq.loss_1m_db
-        + before * math.log10(eq.breakpoint_m)
-        + after * math.log10(length / eq.breakpoint_m)
+        + (before * math.log(eq.breakpoint_m) + after * math.log(length / eq.breakpoint_m)) / LN_10
     )
 
 
@@ -80,6 +85,32 @@ def bend_loss_db(eq: Equation, angle_rad: float) -> float:
     """Loss of one bend: linear in the angle up to the break, then constant."""
     share = min(angle_rad, eq.bend_break_rad) / eq.bend_break_rad
     return eq.bend_offset_db + (eq.bend_max_db - eq.bend_offset_db) * share
+
+
+@kernel
+def gain_db(gain: FloatArray, source: Point, to: Point) -> float:
+    """Gain of an antenna towards a point in dB.
+
+    Parameters
+    ----------
+    gain
+        dB, shape (360, 181): azimuth in degrees clockwise from north, elevation from -90 to 90
+        degrees. Values in between are interpolated. Empty: isotropic, 0 dB.
+    source, to
+        Antenna and point in pixels, see :mod:`rmtools.radio.dpm.walls`.
+    """
+    if gain.size == 0:
+        return 0.0
+    east, north, up = to[0] - source[0], source[1] - to[1], to[2] - source[2]
+    plan = math.sqrt(east * east + north * north)
+    azimuth = math.degrees(math.atan2(east, north)) % 360.0
+    elevation = math.degrees(math.atan2(up, plan)) + 90.0
+    i, j = min(int(azimuth), 359), min(int(elevation), 179)
+    s, t = azimuth - i, elevation - j
+    k = (i + 1) % 360
+    return (1.0 - s) * ((1.0 - t) * gain[i, j] + t * gain[i, j + 1]) + s * (
+        (1.0 - t) * gain[k, j] + t * gain[k, j + 1]
+    )
 
 
 def path_loss_db(

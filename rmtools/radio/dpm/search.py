@@ -6,31 +6,43 @@ take over the bend before the last if they see it, else the last bend, else the 
 pixel. Building pixels take part at roof height. This is any-angle search in the manner of Theta*
 (A. Nash, K. Daniel, S. Koenig, A. Felner, AAAI 2007) with the DPM equation as its cost. It is what
 reproduces WinProp's maps; the best of *all* paths does not (docs/dpm.md).
+
+The same loop solves a frame with vehicles from the labels of the scene without them
+(:mod:`rmtools.radio.dpm.frames`): nodes whose label still holds are passed over in the order in
+which they became final, and only the others are searched for.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rmtools.kernel import kernel
-from rmtools.radio.dpm.equation import Equation, bend_loss_db, distance_loss_db
-from rmtools.radio.dpm.heap import pop, push
-from rmtools.radio.dpm.visibility import ROOF, STREET, VEHICLE, Point, sees
+from rmtools.radio.dpm.equation import Equation, bend_loss_db, distance_loss_db, gain_db
+from rmtools.radio.dpm.labels import (
+    BENDS,
+    CLOSED,
+    KEPT,
+    KNOWN,
+    LABEL,
+    NONE,
+    OPEN,
+    OVER_ROOF,
+    SOURCE,
+    TRIED,
+    Raster,
+    adjacent,
+    new_states,
+    place,
+)
+from rmtools.radio.dpm.queue import Queue, front, new_queue, push, remove
+from rmtools.radio.dpm.visibility import FREE, ROOF, STREET, VEHICLE, Point, blocker, stops
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.walls import Walls
-    from rmtools.types import ByteArray, FloatArray, IntArray
-
-OVER_ROOF = 128
-"""Flag in the class of a pixel: its path has a bend on a roof."""
-
-BENDS = 127
-"""The other bits: 1 plus the number of bends."""
-
-NONE, SOURCE = -2, -1
+    from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
 
 VEHICLE_EPSILON_PX = 1e-3
 """A bend lies this far above the vehicle, so that the path goes on over its neighbours."""
@@ -38,203 +50,436 @@ VEHICLE_EPSILON_PX = 1e-3
 ROOF_STEP_PX = 0.5
 """WinProp's roof loss comes in steps of half a metre."""
 
+CHECK_LEG, CHECK_GIVER, START = 1, 2, 4
+"""Why a KNOWN label may not hold: a vehicle may stand on its last leg; a neighbour has no known
+label. START excuses the second: the transmitter is next to the pixel."""
 
-class Nodes(NamedTuple):
-    """The pixels as nodes of the search.
 
-    Attributes
-    ----------
-    n, resolution_m
-        The grid.
-    z
-        Height in pixels, shape (n * n,).
-    kind
-        STREET, ROOF or VEHICLE, shape (n * n,).
-    """
-
-    n: int
-    resolution_m: float
-    z: FloatArray
-    kind: ByteArray
+AROUND_WALLS, THROUGH_WALLS = 0, 1
 
 
 class Source(NamedTuple):
-    """The transmitter in pixels; ``sideways`` turns RadioMapSeer's near-field rule on."""
-
-    at: Point
-    sideways: bool
-
-
-class Labels(NamedTuple):
-    """What the search knows of each pixel, all of shape (n * n,).
+    """The transmitter in pixels.
 
     Attributes
     ----------
-    loss
-        dB; infinite without a path.
-    length
-        Metres from the transmitter to the pixel.
-    bends
-        dB of bends and roofs.
-    parent
-        Pixel of the last bend, or SOURCE, or NONE.
-    classes
-        As in the solver.
+    at
+        Where it stands.
+    sideways
+        Turns RadioMapSeer's near-field rule on.
+    gain
+        Gain of the antenna in dB, see :func:`~rmtools.radio.dpm.equation.gain_db`.
     """
 
+    at: Point
+    sideways: bool
+    gain: FloatArray
+
+
+class Air(NamedTuple):
+    """The space that paths go through.
+
+    Attributes
+    ----------
+    raster
+        Its nodes.
+    walls, vehicles
+        What stands in the way.
+    eq
+        What paths cost.
+    """
+
+    raster: Raster
+    walls: Walls
+    vehicles: Walls
+    eq: Equation
+
+
+class Knowledge(NamedTuple):
+    """What is known before a search.
+
+    Attributes
+    ----------
+    labels
+        Final labels of the scene without vehicles.
+    order
+        KNOWN nodes in the order in which they became final in it.
+    loss, parent
+        Their labels once more, in this order.
+    watch
+        CHECK_LEG, CHECK_GIVER and START flags of KNOWN nodes, shape (side * side,).
+    """
+
+    labels: LabelArray
+    order: IntArray
     loss: FloatArray
-    length: FloatArray
-    bends: FloatArray
     parent: IntArray
-    classes: ByteArray
+    watch: ByteArray
 
 
-@kernel
-def path_search(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than they explain
-    nodes: Nodes, walls: Walls, vehicles: Walls, source: Source, eq: Equation
-) -> Labels:
-    """Best label of every pixel.
+NO_KNOWLEDGE = Knowledge(
+    np.empty(0, LABEL),
+    np.empty(0, np.int32),
+    np.empty(0),
+    np.empty(0, np.int32),
+    np.empty(0, np.uint8),
+)
+
+
+def path_search(air: Air, source: Source, labels: LabelArray) -> None:
+    """Find the best label of every node.
 
     Parameters
     ----------
-    nodes
-        The pixels.
-    walls, vehicles
-        What stands in the way.
-    source
-        The transmitter.
-    eq
-        Constants.
+    air, source
+        The scene.
+    labels
+        From :func:`~rmtools.radio.dpm.labels.new_labels`; filled in.
     """
-    n, z, kind, size = nodes.n, nodes.z, nodes.kind, nodes.n * nodes.n
-    loss = np.full(size, np.inf)
-    length = np.zeros(size)
-    bends = np.zeros(size)
-    parent = np.full(size, NONE, np.int64)
-    classes = np.zeros(size, np.uint8)
-    closed = np.zeros(size, np.bool_)
-    hidden = np.full((size, 2), NONE, np.int64)  # the last two bends that a pixel did not see
-    heap_loss, heap_node, count = np.empty(size), np.empty(size, np.int64), 0
+    state, queue = new_states(air.raster.side), new_queue(labels.size)
+    starts = light(air, source, labels)
+    spread(air, source, labels, state, NO_KNOWLEDGE, starts, queue, AROUND_WALLS)
+    fill_yards(air, source, labels, state, queue)
 
-    # the pixels around the transmitter that it sees; none but its own when it is walled in
-    col0, row0 = math.floor(source.at[0]), math.floor(source.at[1])
-    for own_only in (False, True):
-        if count > 0:
-            break
-        for row in range(max(row0 - 1, 0), min(row0 + 3, n)):
-            for col in range(max(col0 - 1, 0), min(col0 + 3, n)):
-                q = row * n + col
-                at, at_kind = (float(col), float(row), z[q]), int(kind[q])
-                if own_only:
-                    lit = max(abs(at[0] - source.at[0]), abs(at[1] - source.at[1])) <= 0.5
-                else:
-                    lit = sees(source.at, STREET, at, at_kind, walls) and sees(
-                        source.at, STREET, at, at_kind, vehicles
-                    )
-                if lit:
-                    length[q] = _straight(source, at) * nodes.resolution_m
-                    loss[q] = distance_loss_db(eq, length[q], los=True)
-                    parent[q] = SOURCE
-                    classes[q] = 1
-                    count = push(heap_loss, heap_node, count, loss[q], q)
 
-    through_walls = False  # the last resort for yards that no path enters
-    while count > 0 or not through_walls:
-        if count == 0:
-            through_walls = True
-            for q in range(size):
-                if closed[q] and _beside_unreached(n, loss, q):
-                    closed[q] = False
-                    count = push(heap_loss, heap_node, count, loss[q], q)
-            continue
-        p = heap_node[0]
-        count = pop(heap_loss, heap_node, count)
-        if closed[p]:
-            continue
-        closed[p] = True
-        b = parent[p]
-        g = parent[b] if b >= 0 else NONE
-        for row in range(max(p // n - 1, 0), min(p // n + 2, n)):
-            for col in range(max(p % n - 1, 0), min(p % n + 2, n)):
-                q = row * n + col
-                if closed[q]:
-                    continue
-                at, at_kind = (float(col), float(row), z[q]), int(kind[q])
-                for a in (g, b, p):
-                    if a == NONE or parent[q] == a:
-                        continue
-                    # A bend never pays for a pixel that is no dearer than p, no path climbs a
-                    # facade, and none bends at the transmitter.
-                    if a == p and (
-                        loss[p] + eq.bend_offset_db >= loss[q]
-                        or (at_kind == ROOF and z[q] > z[p])
-                        or length[p] == 0.0
-                    ):
-                        continue
-                    # Level line of sight comes from a neighbour that has it: on true maps a pixel
-                    # that sees the transmitter through a slit between others is not lit.
-                    if a == SOURCE and a == g and at_kind != ROOF and source.at[2] <= z[q]:
-                        continue
-                    forced = through_walls and a == p
-                    if (hidden[q, 0] == a or hidden[q, 1] == a) and not forced:
-                        continue
+def light(air: Air, source: Source, labels: LabelArray) -> IntArray:
+    """Label the pixels around the transmitter that it sees; but its own when it is walled in."""
+    starts = np.empty(16, np.int32)
+    return starts[: _light(air, source, labels, starts)]
 
-                    start = _point(n, z, source.at, a)
-                    if a == SOURCE:
-                        new_length = _straight(source, at) * nodes.resolution_m
-                        new_bends = 0.0
-                        new_loss = distance_loss_db(eq, new_length, los=True)
-                    else:
-                        new_length = length[a] + _distance(start, at) * nodes.resolution_m
-                        new_loss = distance_loss_db(eq, new_length, los=False) + bends[a]
-                        if new_loss + eq.bend_offset_db >= loss[q]:
-                            continue
-                        bend = bend_loss_db(
-                            eq, _angle(_point(n, z, source.at, parent[a]), start, at)
-                        )
-                        new_bends = bends[a] + bend
-                        new_loss += bend
-                    if eq.roof_db_per_m > 0.0 and (
-                        at_kind == ROOF or (a != SOURCE and kind[a] == ROOF)
-                    ):
-                        metres = _over_roofs(n, kind, start, at) * nodes.resolution_m
-                        new_bends += eq.roof_db_per_m * metres
-                        new_loss += eq.roof_db_per_m * metres
-                    if new_loss >= loss[q]:
-                        continue
 
-                    # A step onto or off a roof is always free, and so is one over a vehicle.
-                    step = a == p and not (kind[p] == STREET and at_kind == STREET)
-                    if not (forced or step):
-                        start_kind = STREET if a == SOURCE else int(kind[a])
-                        if start_kind == VEHICLE:
-                            start = (start[0], start[1], start[2] + VEHICLE_EPSILON_PX)
-                        if not (
-                            sees(start, start_kind, at, at_kind, walls)
-                            and (a == p or sees(start, start_kind, at, at_kind, vehicles))
-                        ):
-                            hidden[q, 1] = hidden[q, 0]
-                            hidden[q, 0] = a
-                            continue
-
-                    loss[q], length[q], bends[q], parent[q] = new_loss, new_length, new_bends, a
-                    classes[q] = 1
-                    if a != SOURCE:
-                        roof = OVER_ROOF if kind[a] == ROOF else classes[a] & OVER_ROOF
-                        classes[q] = min((classes[a] & BENDS) + 1, BENDS) | roof
-                    if count == heap_node.size:
-                        heap_loss = np.concatenate((heap_loss, np.empty(size)))
-                        heap_node = np.concatenate((heap_node, np.empty(size, np.int64)))
-                    count = push(heap_loss, heap_node, count, new_loss, q)
-    return Labels(loss, length, bends, parent, classes)
+def fill_yards(
+    air: Air, source: Source, labels: LabelArray, state: ByteArray, queue: Queue
+) -> None:
+    """Let paths through the walls of yards that none has entered, the last resort."""
+    unreached = np.flatnonzero(state == OPEN)
+    if unreached.size:
+        step = np.array([-1, 0, 1])
+        around = unreached[:, None, None] + air.raster.side * step[:, None] + step
+        around = np.unique(around)
+        starts = around[labels["loss"][around] < np.inf].astype(np.int32)
+        state[starts] = OPEN
+        spread(air, source, labels, state, NO_KNOWLEDGE, starts, queue, THROUGH_WALLS)
 
 
 @kernel
-def _point(n: int, z: FloatArray, source: Point, a: int) -> Point:
-    """Place of a bend, or of the transmitter."""
-    if a == SOURCE:
-        return source
-    return float(a % n), float(a // n), z[a]
+def _light(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> int:
+    """Fill in `starts`; returns how many there are."""
+    raster, walls, vehicles, eq = air
+    side = raster.side
+    col0, row0 = math.floor(source.at[0]) + 1, math.floor(source.at[1]) + 1
+    count = 0
+    for own_only in (False, True):
+        if count > 0:
+            break
+        for row in range(max(row0 - 1, 1), min(row0 + 3, side - 1)):
+            for col in range(max(col0 - 1, 1), min(col0 + 3, side - 1)):
+                q = row * side + col
+                label = labels[q]
+                at, kind = place(raster, labels, source.at, q), int(label.kind)
+                if own_only:
+                    lit = max(abs(at[0] - source.at[0]), abs(at[1] - source.at[1])) <= 0.5
+                else:
+                    lit = (
+                        blocker(source.at, STREET, at, kind, walls) == FREE
+                        and blocker(source.at, STREET, at, kind, vehicles) == FREE
+                    )
+                if lit:
+                    label.length = _straight(source, at) * raster.resolution_m
+                    label.extra = -gain_db(source.gain, source.at, at)
+                    label.loss = distance_loss_db(eq, label.length, los=True) + label.extra
+                    label.parent = SOURCE
+                    label.classes = 1
+                    starts[count] = q
+                    count += 1
+    return count
+
+
+@kernel
+def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than they explain
+    air: Air,
+    source: Source,
+    labels: LabelArray,
+    state: ByteArray,
+    known: Knowledge,
+    starts: IntArray,
+    queue: Queue,
+    mode: int,
+) -> None:
+    """Make the labels of all nodes final that a path reaches.
+
+    Parameters
+    ----------
+    air, source
+        The scene.
+    labels, state
+        Where the search starts; changed in place.
+    known
+        What the scene without vehicles tells.
+    starts
+        OPEN nodes that have a label.
+    queue
+        Empty, and so again afterwards.
+    mode
+        AROUND_WALLS, or THROUGH_WALLS to let paths bend through walls from one pixel to the next.
+    """
+    raster, walls, vehicles, eq = air
+    side, resolution_m = raster
+    before, order, known_loss, known_parent, watch = known
+    least = eq.bend_offset_db
+    for i in range(starts.size):
+        push(queue, labels, starts[i])
+    final, following = 0, 0
+    while True:
+        # pass over the known nodes up to the front of the queue
+        p = front(queue, labels)
+        limit = labels[p].loss if p >= 0 else np.inf
+        c = -1
+        while following < order.size and (
+            known_loss[following] < limit
+            or state[order[following]] >= CLOSED
+            or state[order[following]] == OPEN
+            or (known_loss[following] == limit and order[following] < p)
+        ):
+            c, b = order[following], known_parent[following]
+            following += 1
+            if state[c] == TRIED or (
+                state[c] == KNOWN and (watch[c] or (b != SOURCE and state[b] != KEPT))
+            ):
+                break
+            if state[c] == KNOWN:
+                state[c] = KEPT
+            c = -1
+        giving, kept = True, False
+        if c >= 0:
+            p = c
+            kept = _holds(air, source, labels, before, state, int(watch[p]), p)
+            if kept and (state[p] == KNOWN or before[p].loss <= labels[p].loss):
+                if state[p] == TRIED:
+                    _restore(labels[p], before[p])
+                    if queue.links[p, 0] >= 0:
+                        remove(queue, p)
+                state[p] = KEPT
+                if not watch[p] & CHECK_GIVER:
+                    continue
+            elif kept:
+                state[p] = OPEN  # something better has come up
+                _watch(side, state, watch, p)
+                continue
+            else:
+                giving = False
+                reopen(side, labels, state, watch, p)
+        elif p >= 0:
+            remove(queue, p)
+            was, state[p] = state[p], CLOSED
+            kept = before.size > 0 and _same(labels[p], before[p])
+            if kept:
+                state[p] = KEPT
+            elif was == TRIED:
+                _watch(side, state, watch, p)
+            labels[p].rank = final
+            final += 1
+        else:
+            break
+
+        for k in range(8):
+            f, q = p, neighbour(side, p, k)
+            if giving:
+                if state[q] >= CLOSED or (kept and state[q] == KNOWN):
+                    continue
+                if state[q] == KNOWN:
+                    # does the known label reach it by now, other than through this node?
+                    state[q] = TRIED
+                    _watch(side, state, watch, q)
+                    why = int(watch[q]) | CHECK_GIVER
+                    if _holds(air, source, labels, before, state, why, q):
+                        push(queue, labels, q)
+                    else:
+                        labels[q].loss, labels[q].parent = np.inf, NONE
+            else:
+                f, q = q, f
+                if state[f] < CLOSED:
+                    continue
+            label, giver = labels[q], labels[f]
+            b = giver.parent
+            g = labels[b].parent if b >= 0 else NONE
+            at_kind = int(label.kind)
+            # A bend never pays for a pixel that is no dearer than f, no path climbs a facade, and
+            # none bends at the transmitter.
+            bend_here = (
+                giver.loss + least < label.loss
+                and not (at_kind == ROOF and label.z > giver.z)
+                and giver.length > 0.0
+            )
+            if (
+                label.parent == b
+                and not bend_here
+                and (g == NONE or label.hidden_0 == g or label.hidden_1 == g)
+            ):
+                continue  # nothing new, as for most pairs
+            for i in range(3):
+                a = g if i == 0 else (b if i == 1 else f)
+                if a == NONE or (i == 2 and (not bend_here or giver.loss + least >= label.loss)):
+                    continue
+                if label.parent == a:
+                    continue
+                forced = mode == THROUGH_WALLS and i == 2
+                if (label.hidden_0 == a or label.hidden_1 == a) and not forced:
+                    continue
+                # Level line of sight comes from a neighbour that has it: on true maps a pixel
+                # that sees the transmitter through a slit between others is not lit.
+                if a == SOURCE and i == 0 and at_kind != ROOF and source.at[2] <= label.z:
+                    continue
+
+                start, at = place(raster, labels, source.at, a), place(raster, labels, source.at, q)
+                start_kind = STREET if a == SOURCE else int(labels[a].kind)
+                by = FREE
+                if i < 2:
+                    by = _hint(walls, giver, a, start, start_kind, at, at_kind)
+                if by != FREE:
+                    label.hidden_1, label.stopped_by_1 = label.hidden_0, label.stopped_by_0
+                    label.hidden_0, label.stopped_by_0 = a, by
+                    continue
+                if a == SOURCE:
+                    new_length = _straight(source, at) * resolution_m
+                    new_extra = -gain_db(source.gain, start, at)
+                    new_loss = distance_loss_db(eq, new_length, los=True) + new_extra
+                else:
+                    new_length = labels[a].length + _distance(start, at) * resolution_m
+                    new_loss = distance_loss_db(eq, new_length, los=False) + labels[a].extra
+                    if new_loss + least >= label.loss:
+                        continue
+                    origin = place(raster, labels, source.at, labels[a].parent)
+                    bend = bend_loss_db(eq, _angle(origin, start, at))
+                    new_extra = labels[a].extra + bend
+                    new_loss += bend
+                if eq.roof_db_per_m > 0.0 and (
+                    at_kind == ROOF or (a != SOURCE and labels[a].kind == ROOF)
+                ):
+                    metres = _over_roofs(side, labels, start, at) * resolution_m
+                    new_extra += eq.roof_db_per_m * metres
+                    new_loss += eq.roof_db_per_m * metres
+                if new_loss >= label.loss:
+                    continue
+
+                # A step onto or off a roof is always free, and so is one over a vehicle.
+                step = a == f and not (giver.kind == STREET and at_kind == STREET)
+                if not (step or forced):
+                    if start_kind == VEHICLE:
+                        start = (start[0], start[1], start[2] + VEHICLE_EPSILON_PX)
+                    by = blocker(start, start_kind, at, at_kind, walls)
+                    if by != FREE or (
+                        a != f and blocker(start, start_kind, at, at_kind, vehicles) != FREE
+                    ):
+                        label.hidden_1, label.stopped_by_1 = label.hidden_0, label.stopped_by_0
+                        label.hidden_0, label.stopped_by_0 = a, by
+                        continue
+
+                label.loss, label.length, label.extra = new_loss, new_length, new_extra
+                label.parent, label.classes = a, 1
+                if a != SOURCE:
+                    above = labels[a].classes
+                    roof = OVER_ROOF if labels[a].kind == ROOF else above & OVER_ROOF
+                    label.classes = min((above & BENDS) + 1, BENDS) | roof
+                push(queue, labels, q)
+
+
+@kernel
+def neighbour(side: int, p: int, k: int) -> int:
+    """The k-th of the eight neighbours of a node, row by row."""
+    i = k + (k >= 4)
+    return p + (i // 3 - 1) * side + i % 3 - 1
+
+
+@kernel
+def _restore(label: Any, other: Any) -> None:
+    """Give a node back the label that it had."""
+    label.loss, label.length, label.extra = other.loss, other.length, other.extra
+    label.parent, label.classes = other.parent, other.classes
+
+
+@kernel
+def _same(label: Any, other: Any) -> bool:
+    """Whether two labels tell of the same path."""
+    return (
+        label.parent == other.parent and label.loss == other.loss and label.length == other.length
+    )
+
+
+@kernel
+def reopen(side: int, labels: LabelArray, state: ByteArray, watch: ByteArray, p: int) -> None:
+    """Forget the known label of a node."""
+    if state[p] == KNOWN:
+        labels[p].loss, labels[p].parent = np.inf, NONE
+    state[p] = OPEN
+    _watch(side, state, watch, p)
+
+
+@kernel
+def _watch(side: int, state: ByteArray, watch: ByteArray, p: int) -> None:
+    """Tell the KNOWN neighbours of a node that it has no known label."""
+    for k in range(8):
+        q = neighbour(side, p, k)
+        if state[q] == KNOWN or state[q] == TRIED:
+            watch[q] |= CHECK_GIVER
+
+
+@kernel
+def _holds(
+    air: Air,
+    source: Source,
+    labels: LabelArray,
+    before: LabelArray,
+    state: ByteArray,
+    why: int,
+    p: int,
+) -> bool:
+    """Whether a known label is still what the search would find."""
+    raster, _, vehicles, _ = air
+    side, label = raster.side, before[p]
+    a = label.parent
+    if a != SOURCE and state[a] != KEPT:
+        return False
+    if why & CHECK_LEG and not (a != SOURCE and adjacent(side, a, p)):
+        start, start_kind = place(raster, labels, source.at, a), STREET
+        if a != SOURCE:
+            start_kind = int(labels[a].kind)
+        at, at_kind = place(raster, labels, source.at, p), int(label.kind)
+        if blocker(start, start_kind, at, at_kind, vehicles) != FREE:
+            return False
+    if not why & CHECK_GIVER or (why & START and a == SOURCE):
+        return True
+    for k in range(8):
+        f = neighbour(side, p, k)
+        if state[f] < CLOSED:
+            continue
+        b = labels[f].parent
+        if f == a or b == a:
+            return True
+        if (
+            b >= 0
+            and labels[b].parent == a
+            and (a != SOURCE or label.kind == ROOF or source.at[2] > label.z)
+        ):
+            return True
+    return False
+
+
+@kernel
+def _hint(
+    walls: Walls, giver: Any, a: int, start: Point, start_kind: int, at: Point, at_kind: int
+) -> int:
+    """The edge that hides a bend from a neighbour, if it hides it here as well."""
+    e = FREE
+    if giver.hidden_0 == a:
+        e = giver.stopped_by_0
+    elif giver.hidden_1 == a:
+        e = giver.stopped_by_1
+    if e != FREE:
+        du, dv = at[0] - start[0], at[1] - start[1]
+        if stops(walls.edges, e, start, start_kind, at, at_kind, math.sqrt(du * du + dv * dv)):
+            return e
+    return FREE
 
 
 @kernel
@@ -270,24 +515,14 @@ def _angle(a: Point, b: Point, c: Point) -> float:
 
 
 @kernel
-def _beside_unreached(n: int, loss: FloatArray, p: int) -> bool:
-    """Whether one of the eight neighbours of a pixel has no path yet."""
-    for row in range(max(p // n - 1, 0), min(p // n + 2, n)):
-        for col in range(max(p % n - 1, 0), min(p % n + 2, n)):
-            if loss[row * n + col] == np.inf:
-                return True
-    return False
-
-
-@kernel
-def _over_roofs(n: int, kind: ByteArray, a: Point, b: Point) -> float:
+def _over_roofs(side: int, labels: LabelArray, a: Point, b: Point) -> float:
     """Pixels of a leg that lie over buildings."""
     du, dv = b[0] - a[0], b[1] - a[1]
     steps = math.ceil(math.sqrt(du * du + dv * dv) / ROOF_STEP_PX)
     hits = 0
     for i in range(steps):
         t = (i + 0.5) / steps
-        col, row = math.floor(a[0] + t * du + 0.5), math.floor(a[1] + t * dv + 0.5)
-        if 0 <= row < n and 0 <= col < n and kind[row * n + col] == ROOF:
+        col, row = math.floor(a[0] + t * du + 1.5), math.floor(a[1] + t * dv + 1.5)
+        if 0 < row < side - 1 and 0 < col < side - 1 and labels[row * side + col].kind == ROOF:
             hits += 1
     return hits * ROOF_STEP_PX

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -11,19 +11,29 @@ import shapely
 from rmtools.city.rasters import building_height
 from rmtools.errors import InputError
 from rmtools.radio.dpm.equation import Equation
+from rmtools.radio.dpm.frames import (
+    at_transmitter,
+    put_vehicles,
+    solve_base,
+    solve_frame,
+)
+from rmtools.radio.dpm.labels import NONE, Raster, copy_labels, new_labels, of_pixels
 from rmtools.radio.dpm.presets import Preset, resolve
-from rmtools.radio.dpm.search import Nodes, Source, path_search
-from rmtools.radio.dpm.vehicles import outline_edges, outline_pixels
-from rmtools.radio.dpm.visibility import ROOF, STREET, VEHICLE
-from rmtools.radio.dpm.walls import Walls, build_walls, building_edges, to_pixels
+from rmtools.radio.dpm.queue import new_queue
+from rmtools.radio.dpm.search import Air, Source, path_search
+from rmtools.radio.dpm.vehicles import make_vehicles
+from rmtools.radio.dpm.visibility import ROOF, STREET
+from rmtools.radio.dpm.walls import Walls, build_walls, building_edges, to_metres, to_pixels
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from rmtools.grid import Grid
     from rmtools.scene import Scene
-    from rmtools.types import BoolArray, ByteArray, FloatArray
+    from rmtools.types import BoolArray, ByteArray, FloatArray, LabelArray
 
 LEVEL_PX = 1e-6
 """Sight lines this little below a roof still pass, so that equal heights do."""
@@ -40,11 +50,11 @@ class PreparedScene:
     footprints, heights_m
         Buildings as they stand, to tell whether a transmitter is inside one, shape (B,).
     mask
-        Pixels inside buildings, shape (n, n).
-    z, kind
-        Height in pixels and kind of each node of the search, shape (n * n,).
-    walls
-        Walls of the buildings.
+        Pixels inside buildings that are higher than the receivers, shape (n, n).
+    labels
+        Nodes of the search without labels, shape ((n + 2)^2,).
+    walls, no_vehicles
+        Walls of the buildings, and of no vehicles.
     """
 
     name: str
@@ -52,13 +62,14 @@ class PreparedScene:
     footprints: NDArray[np.object_]
     heights_m: FloatArray
     mask: BoolArray
-    z: FloatArray
-    kind: ByteArray
+    labels: LabelArray
     walls: Walls
+    no_vehicles: Walls
 
 
-class Detailed(NamedTuple):
-    """Path loss and what kind of path it belongs to.
+@dataclass(frozen=True)
+class Detailed:
+    """Path loss and the paths it belongs to.
 
     Attributes
     ----------
@@ -71,6 +82,36 @@ class Detailed(NamedTuple):
 
     pathloss_db: FloatArray
     classes: ByteArray
+    _grid: Grid
+    _labels: LabelArray
+    _source: Source
+
+    def path(self, row: int, col: int) -> FloatArray:
+        """Points of the path to a pixel: transmitter, bends, receiver.
+
+        Returns
+        -------
+        ndarray, shape (2 + bends, 3)
+            x, y in local metres and height in metres; empty for a pixel that is not computed.
+
+        Raises
+        ------
+        IndexError
+            The pixel is not on the grid.
+        """
+        n = self._grid.n
+        if not (0 <= row < n and 0 <= col < n):
+            msg = f"pixel ({row}, {col}) is not on a grid of {n} by {n} pixels"
+            raise IndexError(msg)
+        if self.classes[row, col] == 0:
+            return np.zeros((0, 3))
+        side = n + 2
+        nodes = [(row + 1) * side + col + 1]
+        while (parent := int(self._labels["parent"][nodes[-1]])) > NONE and parent >= 0:
+            nodes.append(parent)
+        back = np.array(nodes[::-1])
+        places = np.column_stack([back % side - 1.0, back // side - 1.0, self._labels["z"][back]])
+        return to_metres(self._grid, np.vstack([self._source.at, places]))
 
 
 class DominantPathSolver:
@@ -127,16 +168,15 @@ class DominantPathSolver:
         edges, tops = building_edges(grid, footprints, crossing)
         r = grid.resolution_m
         walls = build_walls(edges, tops / r - LEVEL_PX, grid.n)
+        nobody = build_walls(np.zeros((0, 8)), np.zeros(0), grid.n)
         height = building_height(scene)
-        mask = ~np.isnan(height)
+        mask = height > self.preset.receiver_height_m  # NaN where there is none
         z = np.full(grid.shape, self.preset.receiver_height_m)
         for value in np.unique(height[mask]):
-            crossing_m = self.preset.bend_height_m(float(value))
-            z[height == value] = max(crossing_m, self.preset.receiver_height_m)
-        z = z.ravel() / r
-        kind = np.where(mask, ROOF, STREET).astype(np.uint8).ravel()
+            z[height == value] = self.preset.bend_height_m(float(value))
+        labels = new_labels(z / r, np.where(mask, np.uint8(ROOF), np.uint8(STREET)))
         solid = np.array(footprints, object), np.array(heights, float)
-        return PreparedScene(scene.name, grid, *solid, mask, z, kind, walls)
+        return PreparedScene(scene.name, grid, *solid, mask, labels, walls, nobody)
 
     def solve(
         self, prepared: PreparedScene, transmitter: Transmitter, obstacles: Obstacles = NO_OBSTACLES
@@ -162,32 +202,66 @@ class DominantPathSolver:
     def solve_detailed(
         self, prepared: PreparedScene, transmitter: Transmitter, obstacles: Obstacles = NO_OBSTACLES
     ) -> Detailed:
-        """Path loss and the class of the path of every pixel; arguments as for :meth:`solve`."""
-        grid = prepared.grid
-        r = grid.resolution_m
+        """Path loss, and the class and the path of every pixel, see :meth:`solve`."""
         _check(prepared, transmitter, obstacles)
-        outlines = np.asarray(obstacles.outlines, np.float64)
-        edges = outline_edges(grid, outlines)
-        top = obstacles.height_m / r
-        vehicles = build_walls(edges, np.full(len(edges), top), grid.n)
-        z, kind = prepared.z, prepared.kind
-        if len(outlines):
-            on_vehicle = outline_pixels(grid.n, edges) & (kind == STREET)
-            z = np.where(on_vehicle, np.maximum(z, top), z)
-            kind = np.where(on_vehicle, np.uint8(VEHICLE), kind)
+        source = self._source(prepared, transmitter)
+        vehicles = make_vehicles(prepared.grid, prepared.labels, obstacles)
+        labels = copy_labels(prepared.labels)
+        put_vehicles(labels, vehicles)
+        path_search(self._air(prepared, transmitter, vehicles.walls), source, labels)
+        classes = np.where(prepared.mask, np.uint8(0), of_pixels(labels, "classes"))
+        return Detailed(_pathloss(prepared, labels), classes, prepared.grid, labels, source)
+
+    def solve_frames(
+        self, prepared: PreparedScene, transmitter: Transmitter, frames: Sequence[Obstacles]
+    ) -> FloatArray:
+        """Path loss of the frames of a sequence, shape (F, n, n), each as from :meth:`solve`.
+
+        The scene is solved once without vehicles, and in each frame only what its vehicles
+        change; a frame does not depend on the others. How exactly it is what :meth:`solve` gives
+        is measured in docs/dpm.md.
+        """
+        source = self._source(prepared, transmitter)
+        base = None
+        maps = np.empty((len(frames), *prepared.grid.shape), np.float32)
+        for k, obstacles in enumerate(frames):
+            _check(prepared, transmitter, obstacles)
+            vehicles = make_vehicles(prepared.grid, prepared.labels, obstacles)
+            if at_transmitter(source, vehicles):
+                maps[k] = self.solve(prepared, transmitter, obstacles)
+                continue
+            if base is None:
+                air = self._air(prepared, transmitter, prepared.no_vehicles)
+                labels = copy_labels(prepared.labels)
+                base, queue = solve_base(air, source, labels), new_queue(labels.size)
+            air = self._air(prepared, transmitter, vehicles.walls)
+            solve_frame(air, source, base, vehicles, labels, queue)
+            maps[k] = _pathloss(prepared, labels)
+        return maps
+
+    def _source(self, prepared: PreparedScene, transmitter: Transmitter) -> Source:
+        """The transmitter in pixels."""
+        grid = prepared.grid
         u, v = to_pixels(grid, np.array([transmitter.x, transmitter.y]))
         sideways = self.preset.near_field == "grid" and u == np.rint(u) and v == np.rint(v)
-        labels = path_search(
-            Nodes(grid.n, r, z, kind),
-            prepared.walls,
-            vehicles,
-            Source((float(u), float(v), transmitter.z_m / r), bool(sideways)),
-            Equation.of(self.preset, transmitter.z_m),
-        )
-        pathloss = labels.loss.astype(np.float32).reshape(grid.shape)
-        pathloss[prepared.mask] = np.nan
-        classes = np.where(prepared.mask, np.uint8(0), labels.classes.reshape(grid.shape))
-        return Detailed(pathloss, classes)
+        antenna = transmitter.antenna
+        gain = antenna.table if antenna else np.zeros((0, 0))
+        at = (float(u), float(v), transmitter.z_m / grid.resolution_m)
+        return Source(at, bool(sideways), gain)
+
+    def _air(self, prepared: PreparedScene, transmitter: Transmitter, vehicles: Walls) -> Air:
+        """The space that paths go through."""
+        grid = prepared.grid
+        raster = Raster(grid.n + 2, grid.resolution_m)
+        eq = Equation.of(self.preset, transmitter.z_m)
+        return Air(raster, prepared.walls, vehicles, eq)
+
+
+def _pathloss(prepared: PreparedScene, labels: LabelArray) -> FloatArray:
+    """The map of a solution, float32, shape (n, n)."""
+    pathloss = of_pixels(labels, "loss").astype(np.float32)
+    pathloss[prepared.mask] = np.nan
+    return pathloss
 
 
 def _check(prepared: PreparedScene, transmitter: Transmitter, obstacles: Obstacles) -> None:

@@ -19,11 +19,14 @@ from rmtools.radio.dpm.walls import BUCKET_PX, bucket_of
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.walls import Walls
+    from rmtools.types import FloatArray
 
 Point: TypeAlias = tuple[float, float, float]
 """(u, v, z) in pixels; z is the height above the street."""
 
 STREET, ROOF, VEHICLE = 0, 1, 2
+
+FREE = -1
 
 TOLERANCE_PX = 0.04
 ROOF_END_PX = 1.45
@@ -41,8 +44,58 @@ def _near(p: Point, au: float, av: float, bu: float, bv: float) -> bool:
 
 
 @kernel
-def sees(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> bool:
-    """Whether the straight line from p to q is free.
+def stops(
+    edges: FloatArray, e: int, p: Point, p_kind: int, q: Point, q_kind: int, length: float
+) -> bool:
+    """Whether one edge stops the straight line from p to q.
+
+    Parameters
+    ----------
+    edges, e
+        The edge is row `e` of `edges`, see :class:`~rmtools.radio.dpm.walls.Walls`.
+    p, p_kind, q, q_kind
+        As in :func:`blocker`.
+    length
+        Distance from p to q in the plane.
+    """
+    pu, pv, pz = p
+    du, dv = q[0] - pu, q[1] - pv
+    au, av, bu, bv = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
+    side_a = du * (av - pv) - dv * (au - pu)
+    side_b = du * (bv - pv) - dv * (bu - pu)
+    if side_a * side_b > 0.0:
+        return False
+    eu, ev = bu - au, bv - av
+    side_p = eu * (pv - av) - ev * (pu - au)
+    side_q = eu * (q[1] - av) - ev * (q[0] - au)
+    if side_p * side_q > 0.0 or side_p == side_q:
+        return False  # equal: along the wall, its neighbours decide
+    t = side_p / (side_p - side_q)
+    top = edges[e, 8]
+    if pz + t * (q[2] - pz) > top:
+        return False
+    if p_kind != STREET and top <= pz and t * length <= ROOF_END_PX:
+        return False
+    if q_kind != STREET and top <= q[2] and (1.0 - t) * length <= ROOF_END_PX:
+        return False
+    # an end on the wall; seen from its own roof (inside is negative) its foot is hidden
+    if (q[2] < top or side_q > 0.0) and _near(p, au, av, bu, bv):
+        return False
+    if (pz < top or side_p > 0.0) and _near(q, au, av, bu, bv):
+        return False
+    # a corner over which the line comes in along the wall on which it ends
+    return not (
+        max(pz, q[2]) < top
+        and (
+            (side_a == 0.0 and _near(q, au, av, edges[e, 4], edges[e, 5]))
+            or (side_b == 0.0 and _near(q, bu, bv, edges[e, 6], edges[e, 7]))
+        )
+    )
+
+
+@kernel
+def blocker(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> int:
+    """The edge that stops the straight line from p to q, or FREE.
 
     Parameters
     ----------
@@ -53,14 +106,12 @@ def sees(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> bool:
     walls
         What may stand in the way.
     """
-    edges, top, highest, start, items, buckets = walls
+    start, rows, buckets = walls.start, walls.rows, walls.buckets
     pu, pv, pz = p
-    du, dv, dz = q[0] - pu, q[1] - pv, q[2] - pz
+    du, dv = q[0] - pu, q[1] - pv
     length = math.sqrt(du * du + dv * dv)
-    if min(pz, q[2]) > highest or length == 0.0:
-        return True
-    first = ROOF_END_PX / length if p_kind != STREET else -1.0
-    last = 1.0 - ROOF_END_PX / length if q_kind != STREET else 2.0
+    if min(pz, q[2]) > walls.highest or length == 0.0:
+        return FREE
 
     # walk through the buckets; next_u, next_v: share of the line where it leaves this one
     row, col = bucket_of(pv, buckets), bucket_of(pu, buckets)
@@ -70,36 +121,10 @@ def sees(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> bool:
     while True:
         bucket = row * buckets + col
         for i in range(start[bucket], start[bucket + 1]):
-            e = items[i]
-            au, av, bu, bv = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
-            side_a = du * (av - pv) - dv * (au - pu)
-            side_b = du * (bv - pv) - dv * (bu - pu)
-            if side_a * side_b > 0.0:
-                continue
-            eu, ev = bu - au, bv - av
-            side_p = eu * (pv - av) - ev * (pu - au)
-            side_q = eu * (q[1] - av) - ev * (q[0] - au)
-            if side_p * side_q > 0.0 or side_p == side_q:
-                continue  # equal: along the wall, its neighbours decide
-            t = side_p / (side_p - side_q)
-            if pz + t * dz > top[e]:
-                continue
-            if (t <= first and top[e] <= pz) or (t >= last and top[e] <= q[2]):
-                continue
-            # an end on the wall; seen from its own roof (inside is negative) its foot is hidden
-            if (q[2] < top[e] or side_q > 0.0) and _near(p, au, av, bu, bv):
-                continue
-            if (pz < top[e] or side_p > 0.0) and _near(q, au, av, bu, bv):
-                continue
-            # a corner over which the line comes in along the wall on which it ends
-            if max(pz, q[2]) < top[e] and (
-                (side_a == 0.0 and _near(q, au, av, edges[e, 4], edges[e, 5]))
-                or (side_b == 0.0 and _near(q, bu, bv, edges[e, 6], edges[e, 7]))
-            ):
-                continue
-            return False
+            if stops(rows, i, p, p_kind, q, q_kind, length):
+                return walls.items[i]
         if row == last_row and col == last_col:
-            return True
+            return FREE
         if row == last_row or (col != last_col and next_u < next_v):
             col += 1 if du > 0.0 else -1
             next_u += BUCKET_PX / abs(du)

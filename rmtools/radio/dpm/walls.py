@@ -37,23 +37,23 @@ class Walls(NamedTuple):
     Attributes
     ----------
     edges
-        ``(au, av, bu, bv)`` and the ring's points before a and after b, in pixels, shape (E, 8).
-    top
-        A sight line that crosses the edge at or below this height (in pixels) is blocked,
-        shape (E,).
+        ``(au, av, bu, bv)``, the ring's points before a and after b, all in pixels, and the height
+        at or below which a sight line that crosses the edge is blocked, in pixels; shape (E, 9).
     highest
-        The largest of them; minus infinity without edges.
+        The largest of these heights; minus infinity without edges.
     start, items
         Edges of bucket k are ``items[start[k]:start[k + 1]]``.
+    rows
+        ``edges[items]``: what is tested together lies together.
     buckets
         Buckets per side.
     """
 
     edges: FloatArray
-    top: FloatArray
     highest: float
     start: IntArray
     items: IntArray
+    rows: FloatArray
     buckets: int
 
 
@@ -61,6 +61,13 @@ def to_pixels(grid: Grid, points: FloatArray) -> FloatArray:
     """Local metres (x, y) to pixels (u, v), shape (..., 2)."""
     r = grid.resolution_m
     return np.stack([points[..., 0] / r - 0.5, grid.n - 0.5 - points[..., 1] / r], axis=-1)
+
+
+def to_metres(grid: Grid, points: FloatArray) -> FloatArray:
+    """Pixels (u, v, z) to local metres (x, y, height), shape (..., 3)."""
+    r = grid.resolution_m
+    u, v, z = np.moveaxis(points, -1, 0)
+    return np.stack([(u + 0.5) * r, (grid.n - 0.5 - v) * r, z * r], axis=-1)
 
 
 def ring_edges(grid: Grid, ring: FloatArray) -> FloatArray:
@@ -117,21 +124,24 @@ def build_walls(edges: FloatArray, top_px: FloatArray, n: int) -> Walls:
     n
         Pixels per side of the grid.
     """
-    edges = np.ascontiguousarray(edges, np.float64)
+    edges = np.column_stack([edges, top_px])
     buckets = int(np.ceil(n / BUCKET_PX))
-    counts = _fill(edges, buckets, np.zeros(0, np.int64), np.zeros(0, np.int64))
     start = np.zeros(buckets * buckets + 1, np.int64)
+    counts = np.zeros(buckets * buckets, np.int64)
+    _fill(edges, buckets, counts, start, np.empty(0, np.int64))
     np.cumsum(counts, out=start[1:])
     items = np.empty(start[-1], np.int64)
-    _fill(edges, buckets, start, items)
+    counts[:] = 0
+    _fill(edges, buckets, counts, start, items)
     highest = float(top_px.max()) if len(top_px) else -np.inf
-    return Walls(edges, np.ascontiguousarray(top_px, np.float64), highest, start, items, buckets)
+    return Walls(edges, highest, start, items, edges[items], buckets)
 
 
 @kernel
-def _fill(edges: FloatArray, buckets: int, start: IntArray, items: IntArray) -> IntArray:
+def _fill(
+    edges: FloatArray, buckets: int, counts: IntArray, start: IntArray, items: IntArray
+) -> None:
     """Count the edges of each bucket, and store them when ``items`` has room."""
-    counts = np.zeros(buckets * buckets, np.int64)
     for e in range(edges.shape[0]):
         au, av, bu, bv = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
         first_row = bucket_of(min(av, bv) - MARGIN_PX, buckets)
@@ -152,7 +162,6 @@ def _fill(edges: FloatArray, buckets: int, start: IntArray, items: IntArray) -> 
                 if items.size:
                     items[start[k] + counts[k]] = e
                 counts[k] += 1
-    return counts
 
 
 @kernel
