@@ -10,6 +10,9 @@ frames, both 256 by 256 with y pointing north:
 
 Read this way the pixels that lie in a building are exactly those that the true DPM maps leave
 zero. The building images (``png/buildings_complete``) are sampled half a pixel away and differ.
+
+Walls come from the polygons. Where a map has none they are found again from its building image, or
+from its gain maps (:mod:`rmtools.city.vectorise`); the scene's notes and provenance say so.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from shapely.geometry import LineString, Polygon
 
 from rmtools.city.areas import polygons_of
+from rmtools.city.gain_mask import building_mask_of_gain
 from rmtools.errors import InputError
 from rmtools.files import read_json, sha256_files
+from rmtools.grid import Grid
 from rmtools.images import read_grey_png
 from rmtools.scene import Building, Frame, Provenance, Road, Scene
 
@@ -47,6 +52,8 @@ ROAD_WIDTH_M = 10.0
 map 0 lie 2 to 4 m from one, and a car is 2 m wide: its streets reach 5 m to either side."""
 
 BUILDINGS = "polygon/buildings_complete"
+IMAGES = "png/buildings_complete"
+GAINS = "gain/DPM"
 ROADS = "polygon/roads"
 ANTENNAS = "antenna"
 CARS = "png/cars"
@@ -72,7 +79,7 @@ _TRANSMITTERS: TypeAdapter[Any] = TypeAdapter(
 
 
 def list_maps(root: Path) -> list[int]:
-    """Ids of the maps whose building polygons are there, ascending.
+    """Ids of the maps whose buildings are there in any form, ascending.
 
     Parameters
     ----------
@@ -82,33 +89,49 @@ def list_maps(root: Path) -> list[int]:
     Raises
     ------
     InputError
-        No building polygons below `root`.
+        No building polygons, building images or gain maps below `root`.
     """
-    names = (path.name for path in (root / BUILDINGS).glob("*.json"))
-    ids = sorted(int(name[:-5]) for name in names if re.fullmatch(r"(0|[1-9]\d{0,8})\.json", name))
-    if not ids:
+    found: set[int] = set()
+    for folder, rest in ((BUILDINGS, r"\.json"), (IMAGES, r"\.png"), (GAINS, r"_\d{1,3}\.png")):
+        names = (path.name for path in (root / folder).glob("*"))
+        matches = (re.fullmatch(rf"(0|[1-9]\d{{0,8}}){rest}", name) for name in names)
+        found |= {int(match[1]) for match in matches if match}
+    if not found:
         raise InputError(
-            f"no map in RadioMapSeer layout here: {BUILDINGS}/<map>.json is missing.",
+            f"no map in RadioMapSeer layout here: there is neither {BUILDINGS}/<map>.json nor "
+            f"{IMAGES}/<map>.png nor {GAINS}/<map>_<tx>.png.",
             where=root,
-            remedy=_POLYGONS_NEEDED,
+            remedy=_BUILDINGS_NEEDED,
         )
-    return ids
+    return sorted(found)
 
 
 def map_files(root: Path, map_id: int) -> list[Path]:
-    """Files that :func:`read_map` reads: the building polygons and, where there are any, the roads.
+    """Files that :func:`read_map` reads: those with the buildings and, where there are any, roads.
 
     Raises
     ------
     InputError
-        The map has no building polygons.
+        The buildings of the map are there in no form.
     """
-    buildings, roads = (root / folder / f"{map_id}.json" for folder in (BUILDINGS, ROADS))
-    if not buildings.is_file():
+    roads = root / ROADS / f"{map_id}.json"
+    return _building_files(root, map_id) + ([roads] if roads.is_file() else [])
+
+
+def _building_files(root: Path, map_id: int) -> list[Path]:
+    """The polygons, else the building image, else all gain maps."""
+    for path in (root / BUILDINGS / f"{map_id}.json", root / IMAGES / f"{map_id}.png"):
+        if path.is_file():
+            return [path]
+    gains = sorted((root / GAINS).glob(f"{map_id}_*.png"))
+    if not gains:
         raise InputError(
-            f"map {map_id} has no {BUILDINGS}/{map_id}.json.", where=root, remedy=_POLYGONS_NEEDED
+            f"map {map_id} has neither {BUILDINGS}/{map_id}.json nor {IMAGES}/{map_id}.png nor "
+            f"{GAINS}/{map_id}_<tx>.png.",
+            where=root,
+            remedy=_BUILDINGS_NEEDED,
         )
-    return [buildings, roads] if roads.is_file() else [buildings]
+    return gains
 
 
 def read_map(
@@ -138,33 +161,43 @@ def read_map(
         (self-touching or self-crossing), ``closed_rings``, ``duplicate_rings``, ``flat_rings``
         (no area), ``duplicate_roads``, ``point_roads`` (no length). A map without a road
         file is read without roads (it can be simulated, but has no traffic); ``roads`` says so.
+        Likewise ``walls`` says when there were no polygons and the walls had to be found again
+        from images, and from which.
 
     Raises
     ------
     InputError
-        The building file is missing, or a file is not JSON or holds something else than rings
-        (segments) of 1-based points on the 256 by 256 grid.
+        No file has the buildings; a JSON file is damaged or holds something else than rings
+        (segments) of 1-based points on the 256 by 256 grid; or an image cannot be read.
     """
     files = map_files(root, map_id)
     counts: Counter[str] = Counter()
     notes: dict[str, int | float | str] = {}
-    rings = _read(files[0], _RINGS, "list of rings of 1-based points within [1, 256]")
+    source = f"RadioMapSeer map {map_id}"
+    drawn = [path for path in files if path.suffix == ".png"]
+    if drawn:
+        footprints = _vectorised(drawn, gain=drawn[0].parent == root / GAINS)
+        images = (
+            drawn[0].relative_to(root).as_posix() if len(drawn) == 1 else f"{len(drawn)} images"
+        )
+        notes["walls"] = f"vectorised from {images}"
+        source += f", walls vectorised from {images}"
+    else:
+        rings = _read(files[0], _RINGS, "list of rings of 1-based points within [1, 256]")
+        footprints = _footprints(rings, counts)
     segments = []
-    if len(files) == 1:
+    if files[-1].parent != root / ROADS:
         notes["roads"] = f"none: {ROADS}/{map_id}.json is missing"
     else:
-        segments = _read(files[1], _SEGMENTS, "list of 1-based segments within [1, 256]")
-    # Any other height is not what the dataset says.
-    height_source: HeightSource = "dataset" if height_m == BUILDING_HEIGHT_M else "default"
-    buildings = tuple(Building(p, height_m, height_source) for p in _footprints(rings, counts))
+        segments = _read(files[-1], _SEGMENTS, "list of 1-based segments within [1, 256]")
     roads = tuple(Road(line, road_width_m, "class", "road") for line in _lines(segments, counts))
     return Scene(
         name=f"map_{map_id}",
         frame=Frame(n=N, resolution_m=1.0),
-        buildings=buildings,
+        buildings=_buildings(footprints, height_m),
         roads=roads,
         provenance=Provenance(
-            source=f"RadioMapSeer map {map_id}",
+            source=source,
             reader="radiomapseer",
             sha256=sha256_files(root, [path.relative_to(root).as_posix() for path in files]),
             date=None,
@@ -173,6 +206,58 @@ def read_map(
         ),
         notes=notes | dict(sorted(counts.items())),
     )
+
+
+def scene_of_gain_map(
+    path: Path, *, height_m: float = BUILDING_HEIGHT_M
+) -> tuple[Scene, FloatArray]:
+    """Scene and transmitter of a single DPM map of which nothing else is known.
+
+    Parameters
+    ----------
+    path
+        A grey image as in ``gain/DPM``.
+    height_m
+        Height of every building.
+
+    Returns
+    -------
+    scene
+        Named after the file; walls by :func:`rmtools.city.vectorise.vectorise`, no roads.
+    transmitter
+        Local metres (x, y, z), shape (3,): the brightest pixel.
+
+    Raises
+    ------
+    InputError
+        The image cannot be read, or several pixels are the brightest.
+    """
+    grey = read_png(path)
+    brightest = np.argwhere(grey == grey.max())
+    if len(brightest) != 1:
+        raise InputError(
+            f"{len(brightest)} pixels share the highest grey, {grey.max()}, so the transmitter is "
+            "not known.",
+            where=path,
+            remedy="Give a DPM gain map; other simulators do not have their maximum there.",
+        )
+    scene = Scene(
+        name=path.stem,
+        frame=Frame(n=N, resolution_m=1.0),
+        buildings=_buildings(_vectorised([path], gain=True), height_m),
+        roads=(),
+        provenance=Provenance(
+            source=f"RadioMapSeer gain map {path.name}, walls vectorised from it",
+            reader="radiomapseer",
+            sha256=sha256_files(path.parent, [path.name]),
+            date=None,
+            licence="CC-BY-4.0",
+            attribution=ATTRIBUTION,
+        ),
+        notes={"walls": f"vectorised from {path.name}", "roads": "none: not known"},
+    )
+    x, y = scene.grid.centre(*brightest[0])
+    return scene, np.array([x, y, TRANSMITTER_HEIGHT_M])
 
 
 def read_transmitters(root: Path, map_id: int) -> FloatArray:
@@ -227,9 +312,9 @@ def read_png(path: Path) -> ByteArray:
     return read_grey_png(path, (N, N))
 
 
-_POLYGONS_NEEDED = (
-    "rmtools reads the polygons, not the images: a map that is there as PNG only cannot be read. "
-    "Take the polygon/ folder from the RadioMapSeer archive, and name the folder that holds it."
+_BUILDINGS_NEEDED = (
+    "Take the polygon/ folder from the RadioMapSeer archive, or at least png/, and name the folder "
+    "that holds it."
 )
 
 
@@ -247,6 +332,24 @@ def _read(path: Path, adapter: TypeAdapter[Any], wanted: str) -> Any:
             where=path,
             remedy="The file is damaged or not part of RadioMapSeer; download it again.",
         ) from error
+
+
+def _buildings(footprints: list[Polygon], height_m: float) -> tuple[Building, ...]:
+    """Buildings of one height."""
+    # Any other height is not what the dataset says.
+    height_source: HeightSource = "dataset" if height_m == BUILDING_HEIGHT_M else "default"
+    return tuple(Building(polygon, height_m, height_source) for polygon in footprints)
+
+
+def _vectorised(images: list[Path], *, gain: bool = False) -> list[Polygon]:
+    """Footprints from one building image, or from the gain maps of one city."""
+    from rmtools.city.vectorise import AT_CENTRE, AT_NORTH_EAST, vectorise
+
+    levels = np.stack([read_png(path) for path in images])
+    grid = Grid(N, 1.0)
+    if gain:
+        return vectorise(building_mask_of_gain(levels), grid, AT_CENTRE)
+    return vectorise(levels[0] > 0, grid, AT_NORTH_EAST)
 
 
 def _footprints(rings: list[list[tuple[float, float]]], counts: Counter[str]) -> list[Polygon]:

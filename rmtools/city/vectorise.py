@@ -1,0 +1,220 @@
+"""Walls from a raster: the polygons with the fewest corners that give a building mask.
+
+A raster shows an oblique wall as a staircase, and every stair would bend a path. RadioMapSeer's
+polygons, though, have whole-number corners, and its rasters are samples of them: one point of each
+pixel is asked whether it lies inside. So the walls can be found again. A wall is possible if all
+samples beside it lie on their side; of all closed chains of possible walls the one with the fewest
+corners is taken, that is long straight walls wherever they explain the raster, and among equals
+the one whose corners lie closest to the outline of the pixels.
+
+The chain is a shortest path over the outline, like the optimal polygon of a traced bitmap
+(P. Selinger, Potrace: a polygon-based tracing algorithm, 2003), but with corners on whole numbers
+beside the outline and with exact conditions on both sides of a wall. No constant is fitted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import shapely
+from shapely.geometry import Polygon, shape
+from shapely.geometry.polygon import orient
+
+from rmtools.city.areas import polygons_of
+from rmtools.city.rasters import SAMPLE_EAST_M, SAMPLE_NORTH_M
+from rmtools.errors import InputError
+from rmtools.kernel import kernel
+
+if TYPE_CHECKING:
+    from rmtools.grid import Grid
+    from rmtools.types import BoolArray, FloatArray, IntArray
+
+AT_CENTRE = (SAMPLE_EAST_M, SAMPLE_NORTH_M)
+"""Sample of a pixel in the masks of :mod:`rmtools.city.rasters` and in gain maps, in pixels from
+its centre to the east and north: a hair, so that a pixel owns its west and south wall."""
+
+AT_NORTH_EAST = (0.5, 0.5)
+"""Sample of a pixel in RadioMapSeer's building images: its north-east vertex."""
+
+REACH = 1
+"""A corner lies at most this many whole numbers from the outline, along each axis: a wall runs
+between samples one pixel apart. Sharper spikes hold no sample and leave no trace."""
+
+Cone: TypeAlias = tuple[float, float, float, float]
+"""Directions left of the first vector (u, v) and right of the second, together less than 180°."""
+
+NOWHERE: Cone = (0.0, 0.0, 0.0, 0.0)
+
+
+def vectorise(
+    mask: BoolArray, grid: Grid, sampled: tuple[float, float] = AT_CENTRE
+) -> list[Polygon]:
+    """Footprints whose raster is a building mask, with as few corners as possible.
+
+    Parameters
+    ----------
+    mask
+        True inside buildings, shape (n, n), row 0 north. Pixels that touch at a corner only belong
+        to two buildings.
+    grid
+        The raster grid of `mask`.
+    sampled
+        Where each pixel was sampled, in pixels to the east and north of its centre.
+
+    Returns
+    -------
+    list of Polygon
+        In local metres, valid, inside the tile, from the north-west down. Corners lie on pixel
+        centres, but for walls along the north and east edge of the tile. Rasterised again they
+        give `mask` but for single pixels beside sharp corners.
+
+    Raises
+    ------
+    InputError
+        The mask has another shape than the grid or is not boolean.
+    """
+    from affine import Affine
+    from rasterio.features import shapes
+
+    mask = np.asarray(mask)
+    if mask.shape != grid.shape or mask.dtype != bool:
+        raise InputError(
+            f"a building mask of shape {mask.shape} and type {mask.dtype}.",
+            where="vectorise",
+            remedy=f"Give a boolean array of shape {grid.shape}.",
+        )
+    # Corner points of the cells: whole numbers, 0 at the centre of the south-west pixel. A cell
+    # reaches from the centre of its pixel to those of its eastern and northern neighbours.
+    to_corners = Affine(1.0, 0.0, 0.0, 0.0, -1.0, float(grid.n))
+    tile = shapely.box(0.0, 0.0, grid.size_m, grid.size_m)
+    footprints: list[Polygon] = []
+    for geometry, _ in shapes(
+        mask.astype(np.uint8), mask=mask, connectivity=4, transform=to_corners
+    ):
+        polygon: Any = shape(geometry)
+        cells = orient(polygon)  # inside on the left
+        outer, *inner = (
+            shapely.make_valid(Polygon(_walls(shapely.get_coordinates(ring)[:-1], sampled)))
+            for ring in (cells.exterior, *cells.interiors)
+        )
+        building: Any = outer.difference(shapely.union_all(inner)) if inner else outer
+        metres = shapely.transform(building, lambda points: (points + 0.5) * grid.resolution_m)
+        footprints += polygons_of(metres.intersection(tile))
+    return footprints
+
+
+def _walls(ring: FloatArray, sampled: tuple[float, float]) -> IntArray:
+    """Corners of the chain of walls that replaces one ring of cells, shape (C, 2)."""
+    around = np.roll(ring, -1, axis=0) - ring
+    steps = np.abs(around).sum(axis=1).astype(np.intp)
+    ahead = np.repeat(np.sign(around), steps, axis=0)  # unit steps along the outline
+    outline = ring[0] + np.concatenate([np.zeros((1, 2)), np.cumsum(ahead, axis=0)[:-1]])
+    left = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    middle = outline + 0.5 * ahead - 0.5 + sampled
+    inside, outside = middle + 0.5 * left, middle - 0.5 * left
+    # For walls at any angle the samples would put a corner half a pixel less `sampled` to the
+    # south-west of the outline, for upright walls on it: prefer what lies between.
+    lean = 0.25 - 0.5 * np.asarray(sampled)
+
+    # A chain needs a place to start from. The first one starts anywhere; what it has found half
+    # way round does not depend on that any more, and is where the second one starts.
+    best = _chain(outline, inside, outside, lean, -1)
+    half = best[np.argmin(np.abs(best[:, 0] - len(outline) / 2))]
+    turn = -int(half[0])
+    outline, inside, outside = (np.roll(a, turn, axis=0) for a in (outline, inside, outside))
+    best = _chain(outline, inside, outside, lean, int(half[1]))
+    side = 2 * REACH + 1
+    offsets = np.stack(np.divmod(best[:, 1], side), axis=1) - REACH
+    return outline[best[:, 0] % len(outline)].astype(np.int64) + offsets
+
+
+@kernel
+def _narrow(cone: Cone, u: float, v: float) -> Cone:
+    """The directions of a cone that have the point (u, v) on their left."""
+    low_fits = cone[0] * v > cone[1] * u
+    high_fits = cone[2] * v > cone[3] * u
+    if low_fits and high_fits:
+        return cone
+    if low_fits:
+        return cone[0], cone[1], u, v
+    if high_fits:
+        return -u, -v, cone[2], cone[3]
+    return NOWHERE
+
+
+@kernel
+def _chain(  # noqa: C901 - one loop, and calls cost more than they explain
+    outline: FloatArray, inside: FloatArray, outside: FloatArray, lean: FloatArray, fixed: int
+) -> IntArray:
+    """Closed chain of walls with the fewest corners.
+
+    Parameters
+    ----------
+    outline
+        Points of the outline, one step apart, inside on the left, shape (N, 2).
+    inside, outside
+        Samples left and right of the step that begins at each point, shape (N, 2).
+    lean
+        How far south-west of its outline point a corner is best, shape (2,).
+    fixed
+        Candidate at which the chain starts and ends; any, and any other end, when negative.
+
+    Returns
+    -------
+    IntArray
+        Outline point (1 to N) and candidate of each corner, shape (C, 2).
+    """
+    count, side = len(outline), 2 * REACH + 1
+    # Corners so far, and the square distances of the corners from their best places.
+    corners = np.full((count + 1, side * side), np.iinfo(np.int64).max)
+    distance = np.zeros((count + 1, side * side))
+    before = np.zeros((count + 1, side * side, 2), np.int64)
+    for c in range(side * side):
+        if fixed in (-1, c):
+            corners[0, c] = 0
+
+    for i in range(count):
+        for c in range(side * side):
+            if corners[i, c] == np.iinfo(np.int64).max:
+                continue
+            u = outline[i, 0] + c // side - REACH
+            v = outline[i, 1] + c % side - REACH
+            # directions of walls from (u, v) that leave all samples so far on their side
+            cone = NOWHERE
+            for j in range(i + 1, count + 1):
+                in_u, in_v = inside[j - 1, 0] - u, inside[j - 1, 1] - v
+                out_u, out_v = outside[j - 1, 0] - u, outside[j - 1, 1] - v
+                half = (-in_u, -in_v, in_u, in_v)
+                cone = half if j == i + 1 else _narrow(cone, in_u, in_v)
+                cone = _narrow(cone, -out_u, -out_v)
+                if cone == NOWHERE:
+                    break
+                for d in range(side * side):
+                    if j == count and fixed >= 0 and d != fixed:
+                        continue
+                    du, dv = d // side - REACH, d % side - REACH
+                    wall_u = outline[j % count, 0] + du - u
+                    wall_v = outline[j % count, 1] + dv - v
+                    if cone[0] * wall_v <= cone[1] * wall_u or wall_u * cone[3] <= wall_v * cone[2]:
+                        continue
+                    new_corners = corners[i, c] + 1
+                    new_distance = distance[i, c] + (du + lean[0]) ** 2 + (dv + lean[1]) ** 2
+                    if new_corners < corners[j, d] or (
+                        new_corners == corners[j, d] and new_distance < distance[j, d]
+                    ):
+                        corners[j, d], distance[j, d] = new_corners, new_distance
+                        before[j, d, 0], before[j, d, 1] = i, c
+
+    end = 0
+    for c in range(side * side):
+        if corners[count, c] < corners[count, end] or (
+            corners[count, c] == corners[count, end] and distance[count, c] < distance[count, end]
+        ):
+            end = c
+    found = np.empty((corners[count, end], 2), np.int64)
+    at, c = count, end
+    for k in range(len(found) - 1, -1, -1):
+        found[k, 0], found[k, 1] = at, c
+        at, c = before[at, c]
+    return found
