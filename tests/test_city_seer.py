@@ -76,7 +76,7 @@ def test_true_transmitters_stand_outside_the_true_buildings(reference_data: Path
 
 def test_true_maps_read(reference_data: Path) -> None:
     root = reference_data / "radiomapseer"
-    assert seer.list_maps(root) == [0, 508]
+    assert seer.list_maps(root) == [0, 17, 126, 508]  # 17 and 126 as images only
     first, second = seer.read_map(root, 0), seer.read_map(root, 508)
     assert (len(first.buildings), len(first.roads)) == (60, 28)
     assert len(second.buildings) == 87
@@ -214,14 +214,59 @@ def test_a_map_without_road_file_says_so(one: Path) -> None:
     assert scene.notes["roads"] == "none: polygon/roads/0.json is missing"
 
 
+# --- maps without polygons --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("map_id", [0, 3, 12])
+def test_walls_are_found_again_in_images(folder: Path, one: Path, map_id: int) -> None:
+    """The made-up houses are upright rectangles: every image determines them exactly."""
+    true = [b.polygon.normalize() for b in seer.read_map(folder, map_id).buildings]
+    (one / f"polygon/buildings_complete/{map_id}.json").unlink()
+    image = seer.read_map(one, map_id)
+    assert image.notes["walls"] == f"vectorised from png/buildings_complete/{map_id}.png"
+    assert "walls vectorised from png/" in image.provenance.source
+    assert len(image.roads) == 6
+    (one / f"png/buildings_complete/{map_id}.png").unlink()
+    gain = seer.read_map(one, map_id)
+    assert gain.notes["walls"] == f"vectorised from gain/DPM/{map_id}_0.png and 1 more"
+    for scene in (image, gain):
+        found = [b.polygon.normalize() for b in scene.buildings]
+        assert sorted(p.wkt for p in found) == sorted(p.wkt for p in true)
+        assert Scene.from_dict(scene.to_dict()) == scene
+    assert image.provenance.sha256 != gain.provenance.sha256
+    assert [path.name for path in seer.map_files(one, map_id)] == [
+        f"{map_id}_0.png",
+        f"{map_id}_1.png",
+        f"{map_id}.json",
+    ]
+    assert seer.list_maps(one) == [0, 3, 12]
+
+
+def test_a_gain_map_alone_is_a_scene_and_a_transmitter(folder: Path) -> None:
+    scene, transmitter = seer.scene_of_gain_map(folder / "gain/DPM/3_1.png", height_m=30.0)
+    true = seer.read_map(folder, 3)
+    assert scene.name == "3_1"
+    assert transmitter.tolist() == seer.read_transmitters(folder, 3)[1].tolist()
+    np.testing.assert_array_equal(building_mask(scene), building_mask(true))
+    assert {(b.height_m, b.height_source) for b in scene.buildings} == {(30.0, "default")}
+
+
+def test_a_gain_map_without_a_single_maximum_is_refused(one: Path) -> None:
+    path = one / "gain/DPM/0_0.png"
+    Image.fromarray(np.minimum(seer.read_png(path), 200)).save(path)
+    with pytest.raises(InputError, match=r"pixels share the highest grey, 200"):
+        seer.scene_of_gain_map(path)
+
+
 # --- broken folders ---------------------------------------------------------------------------
 
 
-def test_png_only_folder_names_the_missing_file(one: Path) -> None:
-    shutil.rmtree(one / "polygon")
-    with pytest.raises(InputError, match=r"polygon/buildings_complete/<map>\.json.*PNG only"):
+def test_folder_without_buildings_names_what_is_missing(one: Path) -> None:
+    for name in ("polygon", "png", "gain"):
+        shutil.rmtree(one / name)
+    with pytest.raises(InputError, match=r"polygon/buildings_complete/<map>\.json.*gain/DPM"):
         seer.list_maps(one)
-    with pytest.raises(InputError, match=r"no polygon/buildings_complete/3\.json.*PNG only"):
+    with pytest.raises(InputError, match=r"neither polygon/buildings_complete/3\.json nor png/"):
         seer.read_map(one, 3)
 
 

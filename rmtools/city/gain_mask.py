@@ -63,10 +63,9 @@ def building_mask_of_gain(grey: ByteArray) -> BoolArray:
             where="building_mask_of_gain",
             remedy="Give one map of shape (n, n) or several of shape (k, n, n) as uint8.",
         )
-    brightest = grey.max(axis=0) if grey.ndim == 3 else grey.copy()
-    brightest[0] = np.maximum(brightest[0], 1)
-    brightest[:, -1] = np.maximum(brightest[:, -1], 1)
+    brightest = grey.max(axis=0) if grey.ndim == 3 else grey
     zero = brightest == 0
+    zero[0] = zero[:, -1] = False
     count = int(zero.sum())
     if count == 0:
         return zero
@@ -80,7 +79,7 @@ def building_mask_of_gain(grey: ByteArray) -> BoolArray:
         first.append(node[a][both])
         second.append(node[b][both])
         for here, beside in ((a, b), (b, a)):
-            edge = zero[here] & ~zero[beside]
+            edge = zero[here] & (brightest[beside] > 0)
             weak = brightest[beside][edge] / FADE_LEVELS  # -log of the probability
             np.add.at(as_street, node[here][edge], weak)
             np.add.at(as_building, node[here][edge], -np.log(-np.expm1(-weak)))

@@ -177,9 +177,9 @@ def read_map(
     drawn = [path for path in files if path.suffix == ".png"]
     if drawn:
         footprints = _vectorised(drawn, gain=drawn[0].parent == root / GAINS)
-        images = (
-            drawn[0].relative_to(root).as_posix() if len(drawn) == 1 else f"{len(drawn)} images"
-        )
+        images = drawn[0].relative_to(root).as_posix()
+        if len(drawn) > 1:
+            images += f" and {len(drawn) - 1} more"
         notes["walls"] = f"vectorised from {images}"
         source += f", walls vectorised from {images}"
     else:

@@ -4,8 +4,8 @@ A raster shows an oblique wall as a staircase, and every stair would bend a path
 polygons, though, have whole-number corners, and its rasters are samples of them: one point of each
 pixel is asked whether it lies inside. So the walls can be found again. A wall is possible if all
 samples beside it lie on their side; of all closed chains of possible walls the one with the fewest
-corners is taken, that is long straight walls wherever they explain the raster, and among equals
-the one whose corners lie closest to the outline of the pixels.
+corners is taken, that is long straight walls wherever they explain the raster; among equals the
+one whose corners lie closest to the outline of the pixels, then the one whose walls do.
 
 The chain is a shortest path over the outline, like the optimal polygon of a traced bitmap
 (P. Selinger, Potrace: a polygon-based tracing algorithm, 2003), but with corners on whole numbers
@@ -14,6 +14,7 @@ beside the outline and with exact conditions on both sides of a wall. No constan
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -34,12 +35,17 @@ AT_CENTRE = (SAMPLE_EAST_M, SAMPLE_NORTH_M)
 """Sample of a pixel in the masks of :mod:`rmtools.city.rasters` and in gain maps, in pixels from
 its centre to the east and north: a hair, so that a pixel owns its west and south wall."""
 
-AT_NORTH_EAST = (0.5, 0.5)
-"""Sample of a pixel in RadioMapSeer's building images: its north-east vertex."""
+AT_NORTH_EAST = (0.5 + SAMPLE_EAST_M, 0.5 + SAMPLE_NORTH_M)
+"""Sample of a pixel in RadioMapSeer's building images: a hair beyond its north-east vertex. Its
+map 0 is met but for 5 pixels, its map 508 but for 238."""
 
 REACH = 1
 """A corner lies at most this many whole numbers from the outline, along each axis: a wall runs
 between samples one pixel apart. Sharper spikes hold no sample and leave no trace."""
+
+WALL_WEIGHT = 1e-3
+"""Weight of the walls' square deviations against those of the corners: so small that they decide
+between equals only."""
 
 Cone: TypeAlias = tuple[float, float, float, float]
 """Directions left of the first vector (u, v) and right of the second, together less than 180°."""
@@ -113,17 +119,15 @@ def _walls(ring: FloatArray, sampled: tuple[float, float]) -> IntArray:
     left = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
     middle = outline + 0.5 * ahead - 0.5 + sampled
     inside, outside = middle + 0.5 * left, middle - 0.5 * left
-    # For walls at any angle the samples would put a corner half a pixel less `sampled` to the
-    # south-west of the outline, for upright walls on it: prefer what lies between.
-    lean = 0.25 - 0.5 * np.asarray(sampled)
+    offset = np.asarray(sampled, float)
 
     # A chain needs a place to start from. The first one starts anywhere; what it has found half
     # way round does not depend on that any more, and is where the second one starts.
-    best = _chain(outline, inside, outside, lean, -1)
+    best = _chain(outline, inside, outside, offset, -1)
     half = best[np.argmin(np.abs(best[:, 0] - len(outline) / 2))]
     turn = -int(half[0])
     outline, inside, outside = (np.roll(a, turn, axis=0) for a in (outline, inside, outside))
-    best = _chain(outline, inside, outside, lean, int(half[1]))
+    best = _chain(outline, inside, outside, offset, int(half[1]))
     side = 2 * REACH + 1
     offsets = np.stack(np.divmod(best[:, 1], side), axis=1) - REACH
     return outline[best[:, 0] % len(outline)].astype(np.int64) + offsets
@@ -144,8 +148,20 @@ def _narrow(cone: Cone, u: float, v: float) -> Cone:
 
 
 @kernel
-def _chain(  # noqa: C901 - one loop, and calls cost more than they explain
-    outline: FloatArray, inside: FloatArray, outside: FloatArray, lean: FloatArray, fixed: int
+def _bias(wall_u: float, wall_v: float, sampled: FloatArray) -> float:
+    """Mean distance, times the wall's length, of the places between samples from their wall.
+
+    Distances of the samples from a wall through whole numbers are multiples of one step, from a
+    rest to the left of the wall; the nearest pairs lie evenly around the middle of the first step.
+    """
+    step = math.gcd(int(abs(wall_u)), int(abs(wall_v)))
+    rest = (wall_u * sampled[1] - wall_v * sampled[0]) / step
+    return step * (rest - math.floor(rest) - 0.5)
+
+
+@kernel
+def _chain(  # noqa: C901, PLR0912 - one loop, and calls cost more than they explain
+    outline: FloatArray, inside: FloatArray, outside: FloatArray, sampled: FloatArray, fixed: int
 ) -> IntArray:
     """Closed chain of walls with the fewest corners.
 
@@ -155,8 +171,8 @@ def _chain(  # noqa: C901 - one loop, and calls cost more than they explain
         Points of the outline, one step apart, inside on the left, shape (N, 2).
     inside, outside
         Samples left and right of the step that begins at each point, shape (N, 2).
-    lean
-        How far south-west of its outline point a corner is best, shape (2,).
+    sampled
+        As in :func:`vectorise`, shape (2,).
     fixed
         Candidate at which the chain starts and ends; any, and any other end, when negative.
 
@@ -166,7 +182,10 @@ def _chain(  # noqa: C901 - one loop, and calls cost more than they explain
         Outline point (1 to N) and candidate of each corner, shape (C, 2).
     """
     count, side = len(outline), 2 * REACH + 1
-    # Corners so far, and the square distances of the corners from their best places.
+    # For walls at any angle the samples put a corner half a pixel less `sampled` to the south-west
+    # of the outline, for upright walls on it: best is what lies between.
+    lean_u, lean_v = 0.25 - 0.5 * sampled[0], 0.25 - 0.5 * sampled[1]
+    # corners so far, and the square deviations of corners and walls from their best places
     corners = np.full((count + 1, side * side), np.iinfo(np.int64).max)
     distance = np.zeros((count + 1, side * side))
     before = np.zeros((count + 1, side * side, 2), np.int64)
@@ -182,6 +201,7 @@ def _chain(  # noqa: C901 - one loop, and calls cost more than they explain
             v = outline[i, 1] + c % side - REACH
             # directions of walls from (u, v) that leave all samples so far on their side
             cone = NOWHERE
+            su, sv, suu, suv, svv = 0.0, 0.0, 0.0, 0.0, 0.0  # moments of the places between samples
             for j in range(i + 1, count + 1):
                 in_u, in_v = inside[j - 1, 0] - u, inside[j - 1, 1] - v
                 out_u, out_v = outside[j - 1, 0] - u, outside[j - 1, 1] - v
@@ -190,6 +210,9 @@ def _chain(  # noqa: C901 - one loop, and calls cost more than they explain
                 cone = _narrow(cone, -out_u, -out_v)
                 if cone == NOWHERE:
                     break
+                mu, mv = (in_u + out_u) / 2, (in_v + out_v) / 2
+                su, sv = su + mu, sv + mv
+                suu, suv, svv = suu + mu * mu, suv + mu * mv, svv + mv * mv
                 for d in range(side * side):
                     if j == count and fixed >= 0 and d != fixed:
                         continue
@@ -198,12 +221,24 @@ def _chain(  # noqa: C901 - one loop, and calls cost more than they explain
                     wall_v = outline[j % count, 1] + dv - v
                     if cone[0] * wall_v <= cone[1] * wall_u or wall_u * cone[3] <= wall_v * cone[2]:
                         continue
-                    new_corners = corners[i, c] + 1
-                    new_distance = distance[i, c] + (du + lean[0]) ** 2 + (dv + lean[1]) ** 2
-                    if new_corners < corners[j, d] or (
-                        new_corners == corners[j, d] and new_distance < distance[j, d]
-                    ):
-                        corners[j, d], distance[j, d] = new_corners, new_distance
+                    if corners[i, c] >= corners[j, d]:
+                        continue
+                    shift, square = _bias(wall_u, wall_v, sampled), wall_u**2 + wall_v**2
+                    walls = (
+                        svv * wall_u**2
+                        - 2 * suv * wall_u * wall_v
+                        + suu * wall_v**2
+                        - 2 * shift * (wall_u * sv - wall_v * su)
+                        + (j - i) * shift**2
+                    ) / square
+                    new_distance = (
+                        distance[i, c]
+                        + (du + lean_u) ** 2
+                        + (dv + lean_v) ** 2
+                        + WALL_WEIGHT * walls
+                    )
+                    if corners[i, c] + 1 < corners[j, d] or new_distance < distance[j, d]:
+                        corners[j, d], distance[j, d] = corners[i, c] + 1, new_distance
                         before[j, d, 0], before[j, d, 1] = i, c
 
     end = 0
