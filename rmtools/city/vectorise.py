@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 AT_CENTRE = (SAMPLE_EAST_M, SAMPLE_NORTH_M)
 """Sample of a pixel in the masks of :mod:`rmtools.city.rasters` and in gain maps, in pixels from
-its centre to the east and north: a hair, so that a pixel owns its west and south wall."""
+its centre to the east and north: a hair, so that a pixel owns its west and south wall. Walls in
+just that direction, 5 to 7, have samples on them and are not found."""
 
 AT_NORTH_EAST = (0.5 + SAMPLE_EAST_M, 0.5 + SAMPLE_NORTH_M)
 """Sample of a pixel in RadioMapSeer's building images: a hair beyond its north-east vertex. Its
@@ -42,6 +43,9 @@ map 0 is met but for 5 pixels, its map 508 but for 238."""
 REACH = 1
 """A corner lies at most this many whole numbers from the outline, along each axis: a wall runs
 between samples one pixel apart. Sharper spikes hold no sample and leave no trace."""
+
+ON_OUTLINE, ANYWHERE = ((2 * REACH + 1) ** 2) // 2, -1
+"""Candidates of a corner are numbered; this is the one on its outline point, or any of them."""
 
 WALL_WEIGHT = 1e-3
 """Weight of the walls' square deviations against those of the corners: so small that they decide
@@ -115,22 +119,25 @@ def _walls(ring: FloatArray, sampled: tuple[float, float]) -> IntArray:
     around = np.roll(ring, -1, axis=0) - ring
     steps = np.abs(around).sum(axis=1).astype(np.intp)
     ahead = np.repeat(np.sign(around), steps, axis=0)  # unit steps along the outline
-    outline = ring[0] + np.concatenate([np.zeros((1, 2)), np.cumsum(ahead, axis=0)[:-1]])
-    left = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    # counted from the first point, so that a moved raster is rounded in the same way
+    outline = np.cumsum(ahead, axis=0) - ahead
+    left = 0.5 * np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
     middle = outline + 0.5 * ahead - 0.5 + sampled
-    inside, outside = middle + 0.5 * left, middle - 0.5 * left
     offset = np.asarray(sampled, float)
+    parts = outline, middle + left, middle - left
 
     # A chain needs a place to start from. The first one starts anywhere; what it has found half
-    # way round does not depend on that any more, and is where the second one starts.
-    best = _chain(outline, inside, outside, offset, -1)
+    # way round does not depend on that any more, and is where the second one starts. Should none
+    # close there, the steps of the outline itself always do.
+    best = _chain(*parts, offset, ANYWHERE)
     half = best[np.argmin(np.abs(best[:, 0] - len(outline) / 2))]
-    turn = -int(half[0])
-    outline, inside, outside = (np.roll(a, turn, axis=0) for a in (outline, inside, outside))
-    best = _chain(outline, inside, outside, offset, int(half[1]))
-    side = 2 * REACH + 1
-    offsets = np.stack(np.divmod(best[:, 1], side), axis=1) - REACH
-    return outline[best[:, 0] % len(outline)].astype(np.int64) + offsets
+    for start, fixed in ((half[0], half[1]), (0, ON_OUTLINE)):
+        along, inside, outside = (np.roll(part, -int(start), axis=0) for part in parts)
+        best = _chain(along, inside, outside, offset, int(fixed))
+        if len(best):
+            break
+    offsets = np.stack(np.divmod(best[:, 1], 2 * REACH + 1), axis=1) - REACH
+    return (ring[0] + along[best[:, 0] % len(outline)]).astype(np.int64) + offsets
 
 
 @kernel
@@ -179,7 +186,8 @@ def _chain(  # noqa: C901, PLR0912 - one loop, and calls cost more than they exp
     Returns
     -------
     IntArray
-        Outline point (1 to N) and candidate of each corner, shape (C, 2).
+        Outline point (1 to N) and candidate of each corner, shape (C, 2); none when no chain
+        passes the fixed one.
     """
     count, side = len(outline), 2 * REACH + 1
     # For walls at any angle the samples put a corner half a pixel less `sampled` to the south-west
@@ -247,6 +255,8 @@ def _chain(  # noqa: C901, PLR0912 - one loop, and calls cost more than they exp
             corners[count, c] == corners[count, end] and distance[count, c] < distance[count, end]
         ):
             end = c
+    if corners[count, end] == np.iinfo(np.int64).max:
+        return np.empty((0, 2), np.int64)
     found = np.empty((corners[count, end], 2), np.int64)
     at, c = count, end
     for k in range(len(found) - 1, -1, -1):
