@@ -8,12 +8,20 @@ from math import asin, degrees
 import numpy as np
 import pytest
 import shapely
+from scipy.ndimage import gaussian_filter
 from strategies import random_scene
 
 from rmtools.city.rasters import road_mask, touched_mask
+from rmtools.grid import Grid
 from rmtools.traffic.config import TrafficConfig
-from rmtools.traffic.drivable import drivable_area, drivable_field_of, square_distance
+from rmtools.traffic.drivable import (
+    drivable_area,
+    drivable_field_of,
+    pixels_near,
+    square_distance,
+)
 from rmtools.traffic.engine import generate
+from rmtools.traffic.streets import street_direction
 from rmtools.traffic.tracks import State
 
 CONFIG = TrafficConfig(frames=10)
@@ -156,3 +164,39 @@ def test_square_distance_is_the_distance_to_whole_pixels():
     i, j = np.indices((25, 19)) / 2
     expected = shapely.distance(shapely.points(j, i), squares)
     np.testing.assert_allclose(square_distance(mask), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (9, 30), (30, 9)])
+@pytest.mark.parametrize("distance_m", [0.05, 0.3, 1.0, 1.1, 2.5, 30.0])
+def test_pixels_near_are_those_within_the_distance_to_whole_pixels(shape, distance_m):
+    rng = np.random.default_rng(6)
+    for resolution_m in (0.3, 0.5, 1.0):
+        mask = rng.random(shape) < 0.02
+        expected = square_distance(mask)[1::2, 1::2] * resolution_m < distance_m
+        np.testing.assert_array_equal(pixels_near(mask, resolution_m, distance_m), expected)
+
+
+@pytest.mark.parametrize("resolution_m", [0.7, 1.0])
+def test_street_direction_is_that_of_the_weighted_covariance(resolution_m):
+    grid = Grid(64, resolution_m)
+    area = np.random.default_rng(8).random(grid.shape) < 0.3
+    area[30:36] = True
+    direction, anisotropy = street_direction(area, grid, window_m=4.0)
+    x, y = np.meshgrid(grid.x_centres(), grid.y_centres())
+
+    def mean(values):
+        total = gaussian_filter(values * area, 4.0 / resolution_m, mode="constant")
+        return total / gaussian_filter(area * 1.0, 4.0 / resolution_m, mode="constant")
+
+    xx, yy = mean(x * x) - mean(x) ** 2, mean(y * y) - mean(y) ** 2
+    values, axes = np.linalg.eigh(
+        np.moveaxis([[xx, xy := mean(x * y) - mean(x) * mean(y)], [xy, yy]], (0, 1), (2, 3))
+    )
+    along = np.abs(axes[..., 0, 1] * np.cos(direction) + axes[..., 1, 1] * np.sin(direction))
+    ratio = (values[..., 1] - values[..., 0]) / values.sum(axis=-1)
+    clear = area & (ratio > 0.01)
+    assert clear.sum() > 1000
+    np.testing.assert_allclose(along[clear], 1.0, atol=1e-9)
+    np.testing.assert_allclose(anisotropy[area], ratio[area], atol=1e-9)
+    assert not direction[~area].any()
+    assert not anisotropy[~area].any()

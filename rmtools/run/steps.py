@@ -153,16 +153,13 @@ def begin_tracks(space: Workspace, _: str) -> None:
 
 
 def generate_tracks(space: Workspace, unit: str) -> list[Path]:
-    """Drive all trajectories of one scene; they share its drivable field."""
-    from rmtools.traffic.drivable import drivable_field_of
-    from rmtools.traffic.engine import generate
+    """Drive all trajectories of one scene."""
+    from rmtools.traffic.engine import generate_scene
 
     (s,) = indices(unit)
-    scene, config = space.scene(s), space.recipe.traffic
-    field = drivable_field_of(scene, config)
     written: list[Path] = []
-    for t in range(config.trajectories):
-        tracks = generate(scene, config, space.recipe.seed, t, field)
+    trajectories = generate_scene(space.scene(s), space.recipe.traffic, space.recipe.seed)
+    for t, tracks in enumerate(trajectories):
         space.store.write_tracks(s, t, tracks)
         names = ("track_x", "track_y", "track_heading", "track_speed", "track_state", "vehicles")
         written += [path for name in names for path in space.store_files(name, s, t)]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filter
+from scipy.ndimage import distance_transform_edt, maximum_filter, maximum_filter1d
+
+from rmtools.traffic.streets import street_direction
 
 if TYPE_CHECKING:
     from rmtools.grid import Grid
@@ -38,6 +40,11 @@ class DrivableField:
         Direction of the local street in radians, either of its two senses, shape (n, n).
     anisotropy
         How clearly that direction stands out, 0 (not at all) to 1 (a line), shape (n, n).
+    nearest_lane
+        Row and column of the lane pixel nearest to every pixel of the tile and of a margin of
+        `pad` pixels around it, shape (2, n + 2 pad, n + 2 pad); empty where there is no lane.
+    pad
+        Pixels that a probe may reach beyond the tile.
     """
 
     grid: Grid
@@ -48,32 +55,8 @@ class DrivableField:
     obstacle: BoolArray
     street: FloatArray
     anisotropy: FloatArray
-    _nearest: IntArray  # (2, n + 2 pad, n + 2 pad): row, col of the nearest lane pixel
-    _pad: int
-
-    def holds(self, x: float, y: float) -> bool:
-        """Whether a point of the plane lies in a drivable pixel."""
-        r, n = self.grid.resolution_m, self.grid.n
-        row, col = n - 1 - int(y // r), int(x // r)
-        return 0 <= row < n and 0 <= col < n and bool(self.area[row, col])
-
-    def nearest(self, x: float, y: float) -> tuple[float, float] | None:
-        """Road seen by a probe at a point, at most the look-ahead outside the tile.
-
-        Returns
-        -------
-        tuple of float or None
-            The point itself if it is on a lane pixel, else the centre of the lane pixel nearest
-            to the pixel that holds the point; None in a scene without drivable pixels.
-        """
-        if not self._nearest.size:
-            return None
-        r, n = self.grid.resolution_m, self.grid.n
-        row, col = n - 1 - int(y // r), int(x // r)
-        near_row, near_col = self._nearest[:, row + self._pad, col + self._pad]
-        if near_row == row and near_col == col:
-            return x, y
-        return (float(near_col) + 0.5) * r, (n - float(near_row) - 0.5) * r
+    nearest_lane: IntArray
+    pad: int
 
 
 def drivable_field_of(scene: Scene, config: TrafficConfig) -> DrivableField:
@@ -154,8 +137,7 @@ def drivable_area(
     ndarray of bool, shape (n, n)
     """
     walled = np.pad(obstacle, 1, constant_values=True)
-    centres = square_distance(walled)[1::2, 1::2][1:-1, 1:-1] * grid.resolution_m
-    return road & (centres >= clearance_m)
+    return road & ~pixels_near(walled, grid.resolution_m, clearance_m)[1:-1, 1:-1]
 
 
 def lane_area(area: BoolArray, grid: Grid, width_m: float) -> BoolArray:
@@ -180,6 +162,34 @@ def lane_area(area: BoolArray, grid: Grid, width_m: float) -> BoolArray:
     depth = distance_transform_edt(np.pad(area, 1))[1:-1, 1:-1] * r
     near = maximum_filter(depth, size=2 * int(np.ceil(width_m / r)) + 1, mode="constant")
     return area & (depth >= np.minimum(near, (width_m + r) / 2))
+
+
+def pixels_near(mask: BoolArray, resolution_m: float, distance_m: float) -> BoolArray:
+    """Pixels whose centre is closer than a distance to the square of any pixel of a mask.
+
+    Parameters
+    ----------
+    mask
+        Shape (n, m).
+    resolution_m
+        Side of a pixel in metres.
+    distance_m
+        The distance, above 0.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, m)
+    """
+    reach = min(int(np.ceil(distance_m / resolution_m + 0.5)), max(mask.shape) - 1)
+    gap = np.maximum(np.arange(reach + 1) - 0.5, 0.0)  # to a square so many rows or columns away
+    near = np.sqrt(gap[:, None] ** 2 + gap**2) * resolution_m < distance_m
+    found = np.zeros_like(mask)
+    for cols, rows in enumerate(near.sum(axis=1)[: mask.shape[1]]):
+        if rows:
+            tall = maximum_filter1d(mask, 2 * rows - 1, axis=0, mode="constant")
+            found[:, cols:] |= tall[:, : mask.shape[1] - cols]
+            found[:, : mask.shape[1] - cols] |= tall[:, cols:]
+    return found
 
 
 def square_distance(mask: BoolArray) -> FloatArray:
@@ -208,41 +218,3 @@ def square_distance(mask: BoolArray) -> FloatArray:
         return np.full(lattice.shape, np.inf)
     distance: FloatArray = distance_transform_edt(~lattice, sampling=0.5)
     return distance
-
-
-def street_direction(area: BoolArray, grid: Grid, window_m: float) -> tuple[FloatArray, FloatArray]:
-    """Principal direction of the drivable pixels around every pixel.
-
-    Parameters
-    ----------
-    area
-        Drivable pixels, shape (n, n).
-    grid
-        Its frame.
-    window_m
-        Standard deviation of the Gaussian window; being round, it prefers no direction.
-
-    Returns
-    -------
-    direction : ndarray, shape (n, n)
-        Radians in (-pi/2, pi/2], counter-clockwise from east.
-    anisotropy : ndarray, shape (n, n)
-        Difference over sum of the two principal variances, 0 to 1.
-    """
-    x, y = np.meshgrid(grid.x_centres(), grid.y_centres())
-    sigma = window_m / grid.resolution_m
-
-    def smooth(values: FloatArray) -> FloatArray:
-        out: FloatArray = gaussian_filter(values * area, sigma, mode="constant")
-        return out
-
-    weight = smooth(np.ones(grid.shape))
-    weight = np.where(area, weight, 1.0)
-    mean_x, mean_y = smooth(x) / weight, smooth(y) / weight
-    var_x = smooth(x * x) / weight - mean_x**2
-    var_y = smooth(y * y) / weight - mean_y**2
-    covariance = smooth(x * y) / weight - mean_x * mean_y
-    total = np.where(area, var_x + var_y, 1.0)
-    anisotropy = np.hypot(var_x - var_y, 2 * covariance) / np.maximum(total, 1e-9)
-    direction = 0.5 * np.arctan2(2 * covariance, var_x - var_y)
-    return np.where(area, direction, 0.0), np.where(area, anisotropy, 0.0)

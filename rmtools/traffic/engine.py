@@ -1,29 +1,33 @@
 """The vehicle engine: the trajectory rules of RadioMapMotion (paper, section IV-B-1).
 
-Written for clarity: one vehicle after the other, one rule after the other. docs/traffic.md gives
-the rules in words and says which of them the paper leaves open.
+docs/traffic.md gives the rules in words and says which of them the paper leaves open; the rules
+themselves are in :mod:`rmtools.traffic.motion` and :mod:`rmtools.traffic.seeding`. Trajectories
+go through them in batches: all of a scene in one call of compiled code.
 """
 
 from __future__ import annotations
 
-from math import atan2, cos, hypot, pi, radians, remainder, sin
+from math import cos, radians, sin
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rmtools.seeds import generator
 from rmtools.traffic.drivable import drivable_field_of
-from rmtools.traffic.overlap import Pose, hits_pixels, hits_vehicles, leaves_tile
+from rmtools.traffic.motion import VEHICLE, Ground, Rules, drive
 from rmtools.traffic.seeding import seed as seed_vehicles
-from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks
+from rmtools.traffic.tracks import State, Tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from rmtools.grid import Grid
     from rmtools.scene import Scene
     from rmtools.traffic.config import TrafficConfig
     from rmtools.traffic.drivable import DrivableField
-
-BRAKING = (1.0, 0.5, 0.25)
-"""Parts of a step that are tried before a vehicle stops."""
+    from rmtools.types import FloatArray
 
 
 def generate(
@@ -47,7 +51,7 @@ def generate(
         Number of the trajectory, from 0.
     field
         What :func:`~rmtools.traffic.drivable.drivable_field_of` made of this scene and `config`;
-        made here when not given. Making it takes several times as long as the motion, so keep it
+        made here when not given. Making it takes many times as long as the motion, so keep it
         where a scene has several trajectories.
 
     Returns
@@ -55,35 +59,61 @@ def generate(
     Tracks
         As from :func:`simulate`.
     """
-    rng = generator(seed, "tracks", scene.name, trajectory)
     if field is None:
         field = drivable_field_of(scene, config)
-    return simulate(field, config, rng)
+    return simulate(field, config, generator(seed, "tracks", scene.name, trajectory))
+
+
+def generate_scene(scene: Scene, config: TrafficConfig, seed: int) -> list[Tracks]:
+    """Vehicle tracks of all ``config.trajectories`` of a scene, as from :func:`generate`."""
+    field = drivable_field_of(scene, config)
+    names = range(config.trajectories)
+    rngs = [generator(seed, "tracks", scene.name, trajectory) for trajectory in names]
+    return simulate_batch([field], config, [rngs])[0]
 
 
 def simulate(field: DrivableField, config: TrafficConfig, rng: np.random.Generator) -> Tracks:
-    """Vehicle tracks of one trajectory.
+    """Vehicle tracks of one trajectory, see :func:`simulate_batch`."""
+    return simulate_batch([field], config, [[rng]])[0][0]
+
+
+def simulate_batch(
+    fields: Iterable[DrivableField],
+    config: TrafficConfig,
+    rngs: Iterable[Sequence[np.random.Generator]],
+) -> list[list[Tracks]]:
+    """Vehicle tracks of any number of trajectories in any number of scenes.
 
     Parameters
     ----------
-    field
-        The static scene, prepared for `config`.
+    fields
+        The static scenes, prepared for `config`.
     config
         Parameters of the traffic.
-    rng
-        Decides places and desired speeds; motion itself is not random.
+    rngs
+        For every scene one generator for each of its trajectories. They decide places and desired
+        speeds; motion itself is not random.
 
     Returns
     -------
-    Tracks
-        ``config.frames`` frames of ``config.vehicles`` slots. Slots for which the road had no
-        room are absent (NaN). Frame 0 is always a start: state SEEDED, speed 0.
+    list of list of Tracks
+        For every scene and trajectory ``config.frames`` frames of ``config.vehicles`` slots. Slots
+        for which the road had no room are absent (NaN). Frame 0 is always a start: state SEEDED,
+        speed 0.
 
     Raises
     ------
     ValueError
-        The field was prepared for vehicles of another width or look-ahead.
+        A field was prepared for vehicles of another width or look-ahead, or there are not as many
+        sequences of generators as fields.
     """
+    return [_drive(field, config, own) for field, own in zip(fields, rngs, strict=True)]
+
+
+def _drive(
+    field: DrivableField, config: TrafficConfig, rngs: Sequence[np.random.Generator]
+) -> list[Tracks]:
+    """All trajectories of one scene."""
     made_for = field.vehicle_width_m, field.lookahead_m
     if made_for != (config.vehicle_width_m, config.lookahead_m):
         msg = (
@@ -91,136 +121,71 @@ def simulate(field: DrivableField, config: TrafficConfig, rng: np.random.Generat
             f"{made_for[1]:g}, not {config.vehicle_width_m:g} and {config.lookahead_m:g}"
         )
         raise ValueError(msg)
-    traffic = Traffic(field, config, rng)
-    for _ in range(config.warmup_frames):
-        traffic.advance()
-    traffic.state[traffic.present] = State.SEEDED
-    traffic.speed[traffic.present] = 0.0
-    frames = [traffic.snapshot()]
-    for _ in range(config.frames - 1):
-        traffic.advance()
-        frames.append(traffic.snapshot())
-    x, y, heading, speed, state = (np.stack(values) for values in zip(*frames, strict=True))
-    return Tracks(x, y, heading, speed, state, config.size)
+    fleets = np.empty((len(rngs), config.vehicles), VEHICLE)
+    starts = seed_vehicles(field, config, rngs)
+    for fleet, poses, rng in zip(fleets, starts, rngs, strict=True):
+        fleet[:] = fleet_of(poses, desired_speeds(config, rng))
+    x, y, heading, speed = np.empty((4, len(rngs), config.frames, config.vehicles))
+    state = np.empty(x.shape, np.int8)
+    drive(
+        ground_of(field),
+        rules_of(config, field.grid),
+        fleets,
+        config.warmup_frames,
+        (x, y, heading, speed, state),
+    )
+    degrees = (np.rad2deg(heading) + 180.0) % 360.0 - 180.0
+    tracks = zip(x, y, degrees, speed, state, strict=True)
+    return [Tracks(*arrays, config.size) for arrays in tracks]
 
 
-class Traffic:
-    """All vehicles of a scene at one moment.
+def desired_speeds(config: TrafficConfig, rng: np.random.Generator) -> FloatArray:
+    """Random speeds in m/s that vehicles drive with nothing in the way, shape (V,)."""
+    spread = config.speed_spread
+    return config.speed_mps * rng.uniform(1 - spread, 1 + spread, config.vehicles)
+
+
+def fleet_of(poses: FloatArray, desired: FloatArray) -> NDArray[np.void]:
+    """Vehicles that have not moved yet.
 
     Parameters
     ----------
-    field
-        The static scene.
-    config
-        Parameters of the traffic.
-    rng
-        Decides places and desired speeds.
+    poses
+        x and y in metres and headings in radians, shape (3, V), NaN in slots that are not used.
+    desired
+        Their desired speeds in m/s, shape (V,).
+
+    Returns
+    -------
+    ndarray of VEHICLE, shape (V,)
     """
+    fleet = np.zeros(desired.size, VEHICLE)
+    fleet["x"], fleet["y"], fleet["heading"] = poses
+    fleet["cosine"] = [cos(angle) for angle in poses[2]]
+    fleet["sine"] = [sin(angle) for angle in poses[2]]
+    fleet["desired"] = desired
+    absent = np.isnan(poses[0])
+    fleet["speed"] = np.where(absent, np.nan, 0.0)
+    fleet["state"] = np.where(absent, State.ABSENT, State.SEEDED)
+    return fleet
 
-    def __init__(
-        self, field: DrivableField, config: TrafficConfig, rng: np.random.Generator
-    ) -> None:
-        self.field, self.config, self.size = field, config, config.size
-        poses = seed_vehicles(field, config, rng)
-        spread = config.speed_spread
-        self.desired = config.speed_mps * rng.uniform(1 - spread, 1 + spread, config.vehicles)
-        self.present = np.arange(config.vehicles) < len(poses)
-        self.x = np.full(config.vehicles, np.nan)
-        self.y = np.full(config.vehicles, np.nan)
-        self.heading = np.full(config.vehicles, np.nan)  # radians
-        for v, pose in enumerate(poses):
-            self.x[v], self.y[v], self.heading[v] = pose
-        self.speed = np.where(self.present, 0.0, np.nan)
-        self.state = np.where(self.present, State.SEEDED, State.ABSENT).astype(np.int8)
-        self.still = np.zeros(config.vehicles, int)  # frames without motion up to now
 
-    def snapshot(self) -> tuple[np.ndarray, ...]:
-        """Copies of x, y, heading in degrees, speed and state, as :class:`Tracks` stores them."""
-        degrees = (np.rad2deg(self.heading) + 180.0) % 360.0 - 180.0
-        return self.x.copy(), self.y.copy(), degrees, self.speed.copy(), self.state.copy()
+def ground_of(field: DrivableField) -> Ground:
+    """A field as the compiled rules take it."""
+    return Ground(field.area, field.obstacle, field.nearest_lane)
 
-    def advance(self) -> None:
-        """One frame: every vehicle in slot order, against where all others are by then."""
-        for v in np.flatnonzero(self.present):
-            self._advance_vehicle(int(v))
 
-    def _advance_vehicle(self, v: int) -> None:
-        here = Pose(float(self.x[v]), float(self.y[v]), float(self.heading[v]))
-        stuck = bool(self.still[v] > self.config.stuck_frames)
-        turns = self.turns(here, wide=stuck)
-        # Best aligned only; a stuck vehicle takes the best aligned of those that let it move.
-        options = turns if stuck else turns[:1]
-        step = float(self.desired[v]) * FRAME_INTERVAL_S
-        verdict = State.BLOCKED
-        for turn in options:
-            heading = here.heading + self.config.smoothing * turn
-            for part in BRAKING:
-                pose = Pose(
-                    here.x + part * step * cos(heading),
-                    here.y + part * step * sin(heading),
-                    heading,
-                )
-                verdict = self.trial(v, pose)
-                if verdict is State.MOVING:
-                    state = State.MOVING if part == BRAKING[0] else State.SLOWED
-                    self._put(v, pose, part * float(self.desired[v]), state)
-                    return
-        # No step is possible: turn on the spot, a stuck vehicle away from where it cannot go.
-        if stuck:
-            options = [t for t in turns if abs(t) >= radians(self.config.probe_angle_deg / 2)]
-        for turn in options:
-            pose = Pose(here.x, here.y, here.heading + self.config.smoothing * turn)
-            if self.trial(v, pose) is State.MOVING:
-                self._put(v, pose, 0.0, verdict)
-                return
-        self._put(v, here, 0.0, verdict)
-
-    def turns(self, here: Pose, *, wide: bool) -> list[float]:
-        """Where a vehicle could head for, best aligned first.
-
-        Parameters
-        ----------
-        here
-            Its pose.
-        wide
-            Whether the extra probes of a stuck vehicle are used.
-
-        Returns
-        -------
-        list of float
-            Angles from the present heading to the road pixels seen by the probes, radians in
-            [-pi, pi], left positive; of two equally good ones the right turn comes first.
-        """
-        config = self.config
-        angles = [0.0, config.probe_angle_deg, -config.probe_angle_deg]
-        if wide:
-            angles += [config.wide_angle_deg, -config.wide_angle_deg]
-        found = []
-        for angle in angles:
-            bearing = here.heading + radians(angle)
-            x = here.x + config.lookahead_m * cos(bearing)
-            y = here.y + config.lookahead_m * sin(bearing)
-            pixel = self.field.nearest(x, y)
-            if pixel and hypot(pixel[0] - x, pixel[1] - y) <= config.search_radius_m:
-                bearing = atan2(pixel[1] - here.y, pixel[0] - here.x)
-                found.append(remainder(bearing - here.heading, 2 * pi))
-        return sorted(found, key=lambda turn: (round(abs(turn), 9), turn))
-
-    def trial(self, v: int, pose: Pose) -> State:
-        """MOVING if vehicle `v` may take a pose, WAITING or BLOCKED for what is in the way."""
-        if (
-            not self.field.holds(pose.x, pose.y)
-            or leaves_tile(pose, self.size, self.field.grid)
-            or hits_pixels(pose, self.size, self.field.obstacle, self.field.grid)
-        ):
-            return State.BLOCKED
-        others = np.arange(self.x.size) != v
-        if hits_vehicles(pose, self.size, self.x[others], self.y[others], self.heading[others]):
-            return State.WAITING
-        return State.MOVING
-
-    def _put(self, v: int, pose: Pose, speed: float, state: State) -> None:
-        self.x[v], self.y[v] = pose.x, pose.y
-        self.heading[v] = remainder(pose.heading, 2 * pi)
-        self.speed[v], self.state[v] = speed, state
-        self.still[v] = 0 if speed > 0 else self.still[v] + 1
+def rules_of(config: TrafficConfig, grid: Grid) -> Rules:
+    """The parameters as the compiled rules take them."""
+    side, wide = radians(config.probe_angle_deg), radians(config.wide_angle_deg)
+    return Rules(
+        r=grid.resolution_m,
+        length=config.vehicle_length_m,
+        width=config.vehicle_width_m,
+        lookahead=config.lookahead_m,
+        search_radius=config.search_radius_m,
+        probes=(0.0, side, -side, wide, -wide),
+        stuck_frames=config.stuck_frames,
+        least_turn=radians(config.probe_angle_deg / 2),
+        smoothing=config.smoothing,
+    )

@@ -7,14 +7,134 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rmtools.kernel import kernel
 from rmtools.traffic.drivable import MIN_ANISOTROPY
-from rmtools.traffic.overlap import Pose, hits_pixels, hits_vehicles, leaves_tile
+from rmtools.traffic.overlap import Pose, hits_pixels, hits_vehicle, leaves_tile, pose_at
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rmtools.traffic.config import TrafficConfig
     from rmtools.traffic.drivable import DrivableField
+    from rmtools.types import BoolArray, FloatArray, IntArray
 
 
+def seed(
+    field: DrivableField, config: TrafficConfig, rngs: Iterable[np.random.Generator]
+) -> list[FloatArray]:
+    """Random start poses on the road.
+
+    Drivable pixels are visited in random order, those without a street direction (squares, the
+    middle of junctions) last; a pixel is taken when a vehicle on its centre is free of obstacles,
+    inside the tile, far enough from all that were placed before, and overlaps none of them.
+
+    Parameters
+    ----------
+    field
+        The static scene.
+    config
+        Number, size and spacing of the vehicles.
+    rngs
+        One generator for every trajectory; each is asked for one permutation.
+
+    Returns
+    -------
+    list of ndarray, shape (3, V)
+        For every trajectory x and y in metres and the heading in radians of ``config.vehicles``
+        vehicles. NaN in the last ones where the road has no room for so many.
+    """
+    rows, cols = np.nonzero(field.area)
+    undirected = field.anisotropy[rows, cols] < MIN_ANISOTROPY
+    places = np.stack([*field.grid.centre(rows, cols), field.street[rows, cols]])
+    found = []
+    for rng in rngs:
+        order = rng.permutation(rows.size)
+        last = undirected[order]
+        poses = np.full((3, config.vehicles), np.nan)
+        place(
+            np.concatenate([order[~last], order[last]]),
+            places,
+            undirected,
+            (config.vehicle_length_m, config.vehicle_width_m, config.min_spacing_m),
+            field.obstacle,
+            field.grid.resolution_m,
+            poses,
+        )
+        found.append(poses)
+    return found
+
+
+@kernel
+def place(
+    order: IntArray,
+    places: FloatArray,
+    undirected: BoolArray,
+    limits: tuple[float, float, float],
+    obstacle: BoolArray,
+    r: float,
+    poses: FloatArray,
+) -> None:
+    """Place vehicles where there is room.
+
+    Parameters
+    ----------
+    order
+        The pixels in the order of their visit.
+    places, undirected
+        x, y and direction of the street at all pixels, shape (3, P), and whether there is no such
+        direction, shape (P,).
+    limits
+        Length and width of a vehicle and least distance of two, in metres.
+    obstacle, r
+        Mask of obstacles, shape (n, n), and the side of a pixel in metres.
+    poses
+        Gets x, y and heading of the vehicles, shape (3, V).
+    """
+    length, width, spacing = limits
+    side = obstacle.shape[0] * r
+    placed = 0
+    for i in order:
+        if placed == poses.shape[1]:
+            return
+        x, y, street = places[0, i], places[1, i], places[2, i]
+        if crowded(x, y, spacing, poses[:, :placed]):
+            continue
+        if undirected[i]:
+            street = atan2(side / 2 - x, y - side / 2)  # around the scene centre
+        pose = pose_at(x, y, clockwise_heading(x, y, street, side / 2))
+        if (
+            leaves_tile(pose, length, width, side)
+            or hits_pixels(pose, length, width, obstacle, r)
+            or hits_any(pose, length, width, poses[:, :placed])
+        ):
+            continue
+        poses[0, placed], poses[1, placed], poses[2, placed] = x, y, pose.heading
+        placed += 1
+
+
+@kernel
+def crowded(x: float, y: float, distance: float, poses: FloatArray) -> bool:
+    """Whether any vehicle, poses of shape (3, V), is closer to a point than a distance."""
+    for v in range(poses.shape[1]):
+        dx, dy = x - poses[0, v], y - poses[1, v]
+        if dx * dx + dy * dy < distance * distance:
+            return True
+    return False
+
+
+@kernel
+def hits_any(pose: Pose, length: float, width: float, poses: FloatArray) -> bool:
+    """Whether a vehicle overlaps any of the others, poses of shape (3, V)."""
+    for v in range(poses.shape[1]):
+        dx, dy = poses[0, v] - pose.x, poses[1, v] - pose.y
+        if dx * dx + dy * dy < length * length + width * width:
+            other = pose_at(poses[0, v], poses[1, v], poses[2, v])
+            if hits_vehicle(pose, other, length, width):
+                return True
+    return False
+
+
+@kernel
 def clockwise_heading(x: float, y: float, street: float, centre: float) -> float:
     """Of the two directions of a street the one that turns clockwise about the scene centre.
 
@@ -32,47 +152,3 @@ def clockwise_heading(x: float, y: float, street: float, centre: float) -> float
     """
     turn = (x - centre) * sin(street) - (y - centre) * cos(street)
     return street if turn <= 0 else atan2(-sin(street), -cos(street))
-
-
-def seed(field: DrivableField, config: TrafficConfig, rng: np.random.Generator) -> list[Pose]:
-    """Random start poses on the road.
-
-    Drivable pixels are visited in random order, those without a street direction (squares, the
-    middle of junctions) last; a pixel is taken when a vehicle on its centre is free of obstacles,
-    inside the tile, far enough from all that were placed before, and overlaps none of them.
-
-    Returns
-    -------
-    list of Pose
-        At most ``config.vehicles``; fewer where the road has no room for more.
-    """
-    grid, size = field.grid, config.size
-    rows, cols = np.nonzero(field.area)
-    order = rng.permutation(rows.size)
-    undirected = field.anisotropy[rows, cols] < MIN_ANISOTROPY
-    order = order[np.argsort(undirected[order], kind="stable")]
-    rows, cols, undirected = rows[order], cols[order], undirected[order]
-    x, y = grid.centre(rows, cols)
-    centre = grid.size_m / 2
-    taken = np.zeros(rows.size, bool)
-    poses: list[Pose] = []
-    for i in range(rows.size):
-        if len(poses) == config.vehicles:
-            break
-        if taken[i]:
-            continue
-        px, py = float(x[i]), float(y[i])
-        street = float(field.street[rows[i], cols[i]])
-        if undirected[i]:
-            street = atan2(centre - px, py - centre)  # around the scene centre
-        pose = Pose(px, py, clockwise_heading(px, py, street, centre))
-        others = np.reshape(poses, (-1, 3)).T
-        if (
-            leaves_tile(pose, size, grid)
-            or hits_pixels(pose, size, field.obstacle, grid)
-            or hits_vehicles(pose, size, *others)
-        ):
-            continue
-        poses.append(pose)
-        taken |= (x - px) ** 2 + (y - py) ** 2 < config.min_spacing_m**2
-    return poses
