@@ -7,14 +7,15 @@ go through them in batches: all of a scene in one call of compiled code.
 
 from __future__ import annotations
 
-from math import cos, radians, sin
+from math import ceil, cos, hypot, radians, sin
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from rmtools.seeds import generator
 from rmtools.traffic.drivable import drivable_field_of
-from rmtools.traffic.motion import VEHICLE, Ground, Rules, drive
+from rmtools.traffic.motion import CLEAR, NARROW, NO_ROAD, VEHICLE, Ground, Rules, drive
 from rmtools.traffic.seeding import seed as seed_vehicles
 from rmtools.traffic.tracks import State, Tracks
 
@@ -121,16 +122,14 @@ def _drive(
             f"{made_for[1]:g}, not {config.vehicle_width_m:g} and {config.lookahead_m:g}"
         )
         raise ValueError(msg)
-    fleets = np.empty((len(rngs), config.vehicles), VEHICLE)
-    starts = seed_vehicles(field, config, rngs)
-    for fleet, poses, rng in zip(fleets, starts, rngs, strict=True):
-        fleet[:] = fleet_of(poses, desired_speeds(config, rng))
+    poses = seed_vehicles(field, config, rngs)
+    desired = np.reshape([desired_speeds(config, rng) for rng in rngs], poses.shape[1:])
     x, y, heading, speed = np.empty((4, len(rngs), config.frames, config.vehicles))
     state = np.empty(x.shape, np.int8)
     drive(
-        ground_of(field),
+        ground_of(field, config),
         rules_of(config, field.grid),
-        fleets,
+        fleet_of(poses, desired),
         config.warmup_frames,
         (x, y, heading, speed, state),
     )
@@ -151,18 +150,19 @@ def fleet_of(poses: FloatArray, desired: FloatArray) -> NDArray[np.void]:
     Parameters
     ----------
     poses
-        x and y in metres and headings in radians, shape (3, V), NaN in slots that are not used.
+        x and y in metres and headings in radians, shape (3, ...), NaN in slots that are not used.
     desired
-        Their desired speeds in m/s, shape (V,).
+        Their desired speeds in m/s, shape (...).
 
     Returns
     -------
-    ndarray of VEHICLE, shape (V,)
+    ndarray of VEHICLE, shape (...)
     """
-    fleet = np.zeros(desired.size, VEHICLE)
+    fleet = np.zeros(desired.shape, VEHICLE)
     fleet["x"], fleet["y"], fleet["heading"] = poses
-    fleet["cosine"] = [cos(angle) for angle in poses[2]]
-    fleet["sine"] = [sin(angle) for angle in poses[2]]
+    # By the same functions as in compiled code; those of NumPy may differ in the last bit.
+    fleet["cosine"] = np.reshape([cos(angle) for angle in poses[2].flat], desired.shape)
+    fleet["sine"] = np.reshape([sin(angle) for angle in poses[2].flat], desired.shape)
     fleet["desired"] = desired
     absent = np.isnan(poses[0])
     fleet["speed"] = np.where(absent, np.nan, 0.0)
@@ -170,9 +170,15 @@ def fleet_of(poses: FloatArray, desired: FloatArray) -> NDArray[np.void]:
     return fleet
 
 
-def ground_of(field: DrivableField) -> Ground:
+def ground_of(field: DrivableField, config: TrafficConfig) -> Ground:
     """A field as the compiled rules take it."""
-    return Ground(field.area, field.obstacle, field.nearest_lane)
+    half_diagonal = hypot(config.vehicle_length_m, config.vehicle_width_m) / 2
+    # A hair more than a vehicle reaches, so that no rounding error makes a pixel clear.
+    reach = ceil(half_diagonal / field.grid.resolution_m + 1e-6)
+    tight = maximum_filter(field.obstacle, 2 * reach + 1, mode="constant", cval=1)
+    room = np.where(tight, NARROW, CLEAR).astype(np.uint8)
+    room[~field.area] = NO_ROAD
+    return Ground(room, field.obstacle, field.nearest_lane)
 
 
 def rules_of(config: TrafficConfig, grid: Grid) -> Rules:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rmtools.types import BoolArray, FloatArray, IntArray
+    from rmtools.types import BoolArray, ByteArray, FloatArray, IntArray
 
     Fleet: TypeAlias = NDArray[np.void]  # of VEHICLE
     Vehicle: TypeAlias = Any  # one of them, with the fields as attributes in compiled code
@@ -37,7 +37,9 @@ BRAKING = (1.0, 0.5, 0.25)
 
 ABSENT, SEEDED, MOVING, SLOWED, WAITING, BLOCKED = map(int, State)
 
-NARROW, WIDE = 3, 5
+NO_ROAD, NARROW, CLEAR = range(3)
+
+FRONT, ALL = 3, 5
 """Probes of a vehicle, and of a stuck one."""
 
 SAME_ANGLE = 1e9
@@ -99,8 +101,10 @@ class Ground(NamedTuple):
 
     Attributes
     ----------
-    area
-        Pixels where the centre of a vehicle may be, shape (n, n).
+    room
+        What a vehicle finds with its centre on a pixel, shape (n, n): NO_ROAD, or a road that is
+        NARROW for some headings because of the pixels it may not overlap or of the edge of the
+        tile, or CLEAR for all of them.
     obstacle
         Pixels that it may not overlap, shape (n, n).
     nearest
@@ -108,7 +112,7 @@ class Ground(NamedTuple):
         around the tile; empty in a scene without lanes.
     """
 
-    area: BoolArray
+    room: ByteArray
     obstacle: BoolArray
     nearest: IntArray
 
@@ -135,7 +139,11 @@ def drive(
         Where to write x, y, heading in radians, speed and state, shape (T, F, V) each.
     """
     x, y, heading, speed, state = record
-    ground = Ground(borrowed(ground.area), borrowed(ground.obstacle), borrowed(ground.nearest))
+    ground = Ground(
+        borrowed(ground.room),
+        borrowed(ground.obstacle),
+        borrowed(ground.nearest),
+    )
     for t in range(fleets.shape[0]):
         fleet = borrowed(fleets[t])
         for _ in range(warmup):
@@ -155,29 +163,20 @@ def drive(
 @kernel
 def advance(ground: Ground, rules: Rules, fleet: Fleet) -> None:
     """One frame: every vehicle in slot order, against where all others are by then."""
-    area, obstacle, nearest = ground
-    turns = np.empty(WIDE)
+    turns = np.empty(ALL)
     for v in range(fleet.size):
         if fleet[v].state != ABSENT:
-            advance_vehicle(area, obstacle, nearest, rules, fleet, v, turns)
+            advance_vehicle(ground, rules, fleet, v, turns)
 
 
 @kernel
-def advance_vehicle(
-    area: BoolArray,
-    obstacle: BoolArray,
-    nearest: IntArray,
-    rules: Rules,
-    fleet: Fleet,
-    v: int,
-    turns: FloatArray,
-) -> None:
+def advance_vehicle(ground: Ground, rules: Rules, fleet: Fleet, v: int, turns: FloatArray) -> None:
     """One frame of vehicle `v`; `turns` is room for :func:`look`."""
     vehicle = fleet[v]
     here = pose_of(vehicle)
     stuck = vehicle.still > rules.stuck_frames
     # Best aligned only; a stuck vehicle takes the best aligned of those that let it move.
-    options = look(nearest, area.shape[0], rules, here, WIDE if stuck else NARROW, turns)
+    options = look(ground, rules, here, ALL if stuck else FRONT, turns)
     if not stuck:
         options = min(options, 1)
     step = vehicle.desired * FRAME_INTERVAL_S
@@ -192,7 +191,7 @@ def advance_vehicle(
                 ahead.cosine,
                 ahead.sine,
             )
-            verdict = trial(area, obstacle, rules, fleet, v, pose)
+            verdict = trial(ground, rules, fleet, v, pose)
             if verdict == MOVING:
                 put(vehicle, pose, part * vehicle.desired, MOVING if part == 1.0 else SLOWED)
                 return
@@ -201,32 +200,28 @@ def advance_vehicle(
         if stuck and abs(turns[k]) < rules.least_turn:
             continue
         pose = turned(here, rules.smoothing * turns[k])
-        if trial(area, obstacle, rules, fleet, v, pose) == MOVING:
+        if trial(ground, rules, fleet, v, pose) == MOVING:
             put(vehicle, pose, 0.0, verdict)
             return
     put(vehicle, here, 0.0, verdict)
 
 
 @kernel
-def look(
-    nearest: IntArray, n: int, rules: Rules, here: Pose, probes: int, turns: FloatArray
-) -> int:
+def look(ground: Ground, rules: Rules, here: Pose, probes: int, turns: FloatArray) -> int:
     """Where a vehicle could head for.
 
     Parameters
     ----------
-    nearest, n
-        The nearest lane pixels, see :class:`Ground`, and the side of the tile in pixels.
-    rules
-        The parameters.
+    ground, rules
+        The static scene and the parameters.
     here
         Pose of the vehicle.
     probes
-        How many are used, NARROW or WIDE.
+        How many are used, FRONT or ALL.
     turns
         Gets the angles from the present heading to the road seen by the probes, best aligned
         first, radians in [-pi, pi], left positive. Of equally good ones straight ahead comes
-        first, then the right turn. With NARROW the list may end after the best one.
+        first, then the right turn. With FRONT the list may end after the best one.
 
     Returns
     -------
@@ -234,6 +229,7 @@ def look(
         The number of angles.
     """
     found = 0
+    n, nearest = ground.room.shape[0], ground.nearest
     if nearest.size == 0:
         return found
     r, pad = rules.r, (nearest.shape[1] - n) // 2
@@ -252,7 +248,7 @@ def look(
             if dx * dx + dy * dy > rules.search_radius * rules.search_radius:
                 continue
             turn = wrapped(atan2(near_y - here.y, near_x - here.x) - here.heading)
-        elif k == 0 and probes == NARROW:
+        elif k == 0 and probes == FRONT:
             turns[0] = turn  # the road goes straight on: nothing is better aligned
             return 1
         i = found
@@ -290,21 +286,15 @@ def wrapped(angle: float) -> float:
 
 
 @kernel
-def trial(
-    area: BoolArray,
-    obstacle: BoolArray,
-    rules: Rules,
-    fleet: Fleet,
-    v: int,
-    pose: Pose,
-) -> int:
+def trial(ground: Ground, rules: Rules, fleet: Fleet, v: int, pose: Pose) -> int:
     """MOVING if vehicle `v` may take a pose, WAITING or BLOCKED for what is in the way."""
-    n, r, length, width = area.shape[0], rules.r, rules.length, rules.width
+    n, r, length, width = ground.room.shape[0], rules.r, rules.length, rules.width
     row, col = n - 1 - floor(pose.y / r), floor(pose.x / r)
-    if (
-        not (0 <= row < n and 0 <= col < n and area[row, col])
+    room = ground.room[row, col] if 0 <= row < n and 0 <= col < n else NO_ROAD
+    if room != CLEAR and (
+        room == NO_ROAD
         or leaves_tile(pose, length, width, n * r)
-        or hits_pixels(pose, length, width, obstacle, r)
+        or hits_pixels(pose, length, width, ground.obstacle, r)
     ):
         return BLOCKED
     for u in range(fleet.size):

@@ -1,7 +1,7 @@
 """Exact overlap tests for vehicles: oriented rectangles by the separating axis theorem.
 
 Two convex shapes are disjoint exactly when their projections on the normal of one of their edges
-are. Shapes that only touch do not overlap. All functions are compiled.
+are. Shapes that only touch do not overlap.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ def hits_pixels(pose: Pose, length: float, width: float, obstacle: BoolArray, r:
     """
     n = obstacle.shape[0]
     half_x, half_y = half_box(pose, length, width)
-    row0 = max(n - 1 - floor((pose.y + half_y) / r), 0)
-    row1 = min(n - floor((pose.y - half_y) / r), n)
-    col0 = max(floor((pose.x - half_x) / r), 0)
-    col1 = min(floor((pose.x + half_x) / r) + 1, n)
+    row0 = min(max(n - 1 - floor((pose.y + half_y) / r), 0), n)
+    row1 = min(max(n - floor((pose.y - half_y) / r), 0), n)
+    col0 = min(max(floor((pose.x - half_x) / r), 0), n)
+    col1 = min(max(floor((pose.x + half_x) / r) + 1, 0), n)
     c, s = pose.cosine, pose.sine
     half_square = r / 2 * (abs(c) + abs(s))  # of a pixel, seen along the vehicle's axes
     for row in range(row0, row1):

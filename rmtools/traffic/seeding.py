@@ -12,7 +12,7 @@ from rmtools.traffic.drivable import MIN_ANISOTROPY
 from rmtools.traffic.overlap import Pose, hits_pixels, hits_vehicle, leaves_tile, pose_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from rmtools.traffic.config import TrafficConfig
     from rmtools.traffic.drivable import DrivableField
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def seed(
-    field: DrivableField, config: TrafficConfig, rngs: Iterable[np.random.Generator]
-) -> list[FloatArray]:
+    field: DrivableField, config: TrafficConfig, rngs: Sequence[np.random.Generator]
+) -> FloatArray:
     """Random start poses on the road.
 
     Drivable pixels are visited in random order, those without a street direction (squares, the
@@ -39,18 +39,17 @@ def seed(
 
     Returns
     -------
-    list of ndarray, shape (3, V)
-        For every trajectory x and y in metres and the heading in radians of ``config.vehicles``
-        vehicles. NaN in the last ones where the road has no room for so many.
+    ndarray, shape (3, T, V)
+        x and y in metres and heading in radians of ``config.vehicles`` vehicles of every
+        trajectory; NaN in the last ones where the road has no room for so many.
     """
     rows, cols = np.nonzero(field.area)
     undirected = field.anisotropy[rows, cols] < MIN_ANISOTROPY
     places = np.stack([*field.grid.centre(rows, cols), field.street[rows, cols]])
-    found = []
-    for rng in rngs:
+    poses = np.full((3, len(rngs), config.vehicles), np.nan)
+    for t, rng in enumerate(rngs):
         order = rng.permutation(rows.size)
         last = undirected[order]
-        poses = np.full((3, config.vehicles), np.nan)
         place(
             np.concatenate([order[~last], order[last]]),
             places,
@@ -58,10 +57,9 @@ def seed(
             (config.vehicle_length_m, config.vehicle_width_m, config.min_spacing_m),
             field.obstacle,
             field.grid.resolution_m,
-            poses,
+            poses[:, t],
         )
-        found.append(poses)
-    return found
+    return poses
 
 
 @kernel
