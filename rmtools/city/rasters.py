@@ -63,9 +63,8 @@ def touched_mask(scene: Scene) -> BoolArray:
     rows, cols = np.nonzero(binary_dilation(touched, np.ones((3, 3))) & ~touched)
     x, y = grid.centre(rows, cols)
     half = grid.resolution_m / 2
-    grazed, _ = shapely.STRtree(footprints).query(
-        shapely.box(x - half, y - half, x + half, y + half), predicate="intersects"
-    )
+    squares = shapely.STRtree(shapely.box(x - half, y - half, x + half, y + half))
+    _, grazed = squares.query(np.array(footprints, object), predicate="intersects")
     touched[rows[grazed], cols[grazed]] = True
     return touched
 
@@ -84,6 +83,17 @@ def _inside(shapes: Sequence[BaseGeometry], grid: Grid) -> BoolArray:
     return burned.astype(bool)
 
 
+def _geojson(geometry: BaseGeometry) -> BaseGeometry | dict[str, object]:
+    """A polygon as rasterio takes it; shapely's own way there takes longer than the burning."""
+    if not isinstance(geometry, shapely.Polygon):
+        return geometry
+    rings = [geometry.exterior, *geometry.interiors]
+    return {
+        "type": "Polygon",
+        "coordinates": [shapely.get_coordinates(ring).tolist() for ring in rings],
+    }
+
+
 def _burn(
     shapes: Iterable[tuple[BaseGeometry, float]],
     grid: Grid,
@@ -96,7 +106,7 @@ def _burn(
     from affine import Affine
     from rasterio.features import rasterize
 
-    values = [(geometry, value) for geometry, value in shapes if not geometry.is_empty]
+    values = [(_geojson(geometry), value) for geometry, value in shapes if not geometry.is_empty]
     if not values:  # rasterio refuses an empty list
         return np.full(grid.shape, fill, dtype)
     transform = grid.transform
