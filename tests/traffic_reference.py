@@ -47,7 +47,7 @@ def nearest(field, x, y):
     if not field.nearest_lane.size:
         return None
     row, col = pixel(field, x, y)
-    near = field.nearest_lane[:, row + field.pad, col + field.pad]
+    near = field.nearest_lane[row + field.pad, col + field.pad]
     if tuple(near) == (row, col):
         return x, y
     r, n = field.grid.resolution_m, field.grid.n

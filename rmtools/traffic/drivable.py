@@ -42,7 +42,8 @@ class DrivableField:
         How clearly that direction stands out, 0 (not at all) to 1 (a line), shape (n, n).
     nearest_lane
         Row and column of the lane pixel nearest to every pixel of the tile and of a margin of
-        `pad` pixels around it, shape (2, n + 2 pad, n + 2 pad); empty where there is no lane.
+        `pad` pixels around it, int16, shape (n + 2 pad, n + 2 pad, 2); empty where there is no
+        lane. As small as can be, because vehicles look it up all the time.
     pad
         Pixels that a probe may reach beyond the tile.
     """
@@ -98,12 +99,12 @@ def drivable_field(
     lane = lane_area(area, grid, config.vehicle_width_m)
     street, anisotropy = street_direction(area, grid, config.lookahead_m)
     pad = int(np.ceil(config.lookahead_m / grid.resolution_m)) + 1
-    nearest = np.zeros((2, 0, 0), np.intp)
+    nearest = np.zeros((0, 0, 2), np.int16)
     if lane.any():
-        nearest = distance_transform_edt(
+        rows, cols = distance_transform_edt(
             ~np.pad(lane, pad), return_distances=False, return_indices=True
         )
-        nearest -= pad
+        nearest = np.stack([rows - pad, cols - pad], axis=-1, dtype=np.int16, casting="unsafe")
     return DrivableField(
         grid,
         config.vehicle_width_m,

@@ -108,7 +108,7 @@ class Ground(NamedTuple):
     obstacle
         Pixels that it may not overlap, shape (n, n).
     nearest
-        Row and column of the lane pixel nearest to every pixel, shape (2, m, m), with a margin
+        Row and column of the lane pixel nearest to every pixel, shape (m, m, 2), with a margin
         around the tile; empty in a scene without lanes.
     """
 
@@ -232,7 +232,7 @@ def look(ground: Ground, rules: Rules, here: Pose, probes: int, turns: FloatArra
     n, nearest = ground.room.shape[0], ground.nearest
     if nearest.size == 0:
         return found
-    r, pad = rules.r, (nearest.shape[1] - n) // 2
+    r, pad = rules.r, (nearest.shape[0] - n) // 2
     for k in range(probes):
         cosine, sine = here.cosine, here.sine
         turn = rules.probes[k]
@@ -240,8 +240,8 @@ def look(ground: Ground, rules: Rules, here: Pose, probes: int, turns: FloatArra
             cosine, sine = cos(here.heading + turn), sin(here.heading + turn)
         x, y = here.x + rules.lookahead * cosine, here.y + rules.lookahead * sine
         row, col = n - 1 - floor(y / r), floor(x / r)
-        near_row = nearest[0, row + pad, col + pad]
-        near_col = nearest[1, row + pad, col + pad]
+        near_row = nearest[row + pad, col + pad, 0]
+        near_col = nearest[row + pad, col + pad, 1]
         if near_row != row or near_col != col:
             near_x, near_y = (near_col + 0.5) * r, (n - near_row - 0.5) * r
             dx, dy = near_x - x, near_y - y
