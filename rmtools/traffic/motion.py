@@ -39,12 +39,12 @@ ABSENT, SEEDED, MOVING, SLOWED, WAITING, BLOCKED = map(int, State)
 
 NO_ROAD, NARROW, CLEAR = range(3)
 
-FRONT, ALL = 3, 5
-"""Probes of a vehicle, and of a stuck one."""
-
 SAME_ANGLE = 1e9
 """Angles that round to the same multiple of 1e-9 radians count as equal."""
 
+
+FRONT, ALL = 3, 5
+"""Probes of a vehicle, and of a stuck one."""
 
 VEHICLE = np.dtype(
     [
@@ -57,6 +57,7 @@ VEHICLE = np.dtype(
         ("speed", np.float64),  # in the step that led here
         ("state", np.int64),  # what the vehicle did in that step
         ("still", np.int64),  # frames without motion up to now
+        ("turns", np.float64, (ALL,)),  # room for the answers of its probes
     ],
     align=True,
 )
@@ -163,16 +164,16 @@ def drive(
 @kernel
 def advance(ground: Ground, rules: Rules, fleet: Fleet) -> None:
     """One frame: every vehicle in slot order, against where all others are by then."""
-    turns = np.empty(ALL)
     for v in range(fleet.size):
         if fleet[v].state != ABSENT:
-            advance_vehicle(ground, rules, fleet, v, turns)
+            advance_vehicle(ground, rules, fleet, v)
 
 
 @kernel
-def advance_vehicle(ground: Ground, rules: Rules, fleet: Fleet, v: int, turns: FloatArray) -> None:
-    """One frame of vehicle `v`; `turns` is room for :func:`look`."""
+def advance_vehicle(ground: Ground, rules: Rules, fleet: Fleet, v: int) -> None:
+    """One frame of vehicle `v`."""
     vehicle = fleet[v]
+    turns = vehicle.turns
     here = pose_of(vehicle)
     stuck = vehicle.still > rules.stuck_frames
     # Best aligned only; a stuck vehicle takes the best aligned of those that let it move.
