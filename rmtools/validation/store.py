@@ -77,6 +77,7 @@ def check_store(store: Store, report: Report) -> bool:
         return False
     for scene in range(checker.sizes.scene):
         checker.check_scene(scene)
+    checker.report_blind()
     return True
 
 
@@ -117,6 +118,7 @@ class _StoreChecker:
         self.store, self.report = store, report
         self.sizes: Sizes
         self.grid: Grid
+        self.outdoor = self.blind = 0
 
     # -- the whole ---------------------------------------------------------------------------
 
@@ -191,6 +193,8 @@ class _StoreChecker:
                 "attribute solver has no positive frequency_mhz: "
                 "the free-space limit is not checked",
             )
+        self.blind_db = _positive(solver, "blind_db")
+        self.adds_powers = isinstance(solver, dict) and solver.get("combining") == "power"
         vehicles = self.store.array_attributes("vehicles")
         speed = _positive(vehicles.get("traffic"), "speed_mps") or NOMINAL_SPEED_MPS
         spread = _positive(vehicles.get("traffic"), "speed_spread") or 0.0
@@ -342,7 +346,10 @@ class _StoreChecker:
                 continue
             wild = ~missing[frame] & ~((values >= 0) & (values <= MAX_PATHLOSS_DB))
             self.report.error_at(here, wild, f"are not between 0 and {MAX_PATHLOSS_DB:g} dB")
-            if least is not None:
+            if self.blind_db is not None:
+                self.outdoor += int((~missing[frame]).sum())
+                self.blind += int((values >= self.blind_db).sum())
+            if least is not None and not self.adds_powers:  # added powers have no such limit
                 gain = least - values
                 self.report.error_at(
                     here,
@@ -359,6 +366,16 @@ class _StoreChecker:
             limit = np.nanmin(values) + PATHLOSS_QUANTUM_DB
             if not covered and around.size and around.min() > limit:
                 self.report.error(here, "the strongest pixel is not at the transmitter")
+
+    def report_blind(self) -> None:
+        """Say how many pixels the solver could not reach, when it marks them."""
+        if self.blind:
+            self.report.warning(
+                "pathloss",
+                f"{self.blind} of {self.outdoor} pixels off buildings "
+                f"({self.blind / self.outdoor:.1%}) are blind: the solver found no path and wrote "
+                f"its blind_db, {self.blind_db:g} dB",
+            )
 
     # -- helpers -----------------------------------------------------------------------------
 
