@@ -138,6 +138,9 @@ def _run(
             where=root,
             remedy="Choose another output folder, or add --overwrite to remake what changed.",
         )
+    for stage in wanted:
+        if stage in stale or not ledger.keys(stage.name):
+            stage.ready(space)
     for stage in stale:
         stage.check(space)
     remove_partials(root)

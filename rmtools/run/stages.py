@@ -42,6 +42,9 @@ class Stage:
     begin
         Done once, with the stage's key, in the main process before pending units start; must be
         repeatable.
+    ready
+        Done first of all when nothing of the stage has been made under this recipe; raises when
+        something outside that it needs is missing.
     check
         Done before anything of an earlier recipe is removed; raises when the input is bad.
     clear
@@ -59,6 +62,7 @@ class Stage:
     work: Callable[[Workspace, str], list[Path]]
     units: Callable[[Workspace], list[str]] = field(default=steps.one_unit)
     begin: Callable[[Workspace, str], None] = field(default=lambda _, __: None)
+    ready: Callable[[Workspace], object] = field(default=lambda _: None)
     check: Callable[[Workspace], object] = field(default=lambda _: None)
     clear: Callable[[Workspace], None] = field(default=lambda _: None)
     note: Callable[[Workspace], str] = field(default=lambda _: "")
@@ -135,6 +139,7 @@ STAGES: dict[str, Stage] = {
             steps.solve,
             steps.sequence_units,
             steps.begin_pathloss,
+            ready=lambda space: space.recipe.solver.require(),
             clear=steps.clear_pathloss,
         ),
         Stage(

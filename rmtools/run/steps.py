@@ -197,6 +197,7 @@ def place_transmitters(space: Workspace, unit: str) -> list[Path]:
 
 def begin_pathloss(space: Workspace, key: str) -> None:
     """Make the path-loss array with the solver's constants and the key of its inputs."""
+    space.recipe.solver.require()
     attributes = {
         "solver": space.recipe.solver.describe(),
         "inputs_sha256": key,
