@@ -6,7 +6,7 @@ A test fails when they are not current.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from pydantic import BaseModel
@@ -54,6 +54,7 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
+        default = "required" if field.is_required() else default
         text = " ".join((field.description or "").split()).replace("|", "\\|")
         if isinstance(default, BaseModel):
             summary = text or (type(default).__doc__ or "").strip().splitlines()[0]
@@ -61,6 +62,9 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
             rows += _rows(type(default), f"{prefix}{name}.")
         else:
             rows.append(f"| `{prefix}{name}` | `{_plain(default)}` | {text} |")
+            for inner in get_args(field.annotation):  # a section that is left out by default
+                if isinstance(inner, type) and issubclass(inner, BaseModel):
+                    rows += _rows(inner, f"{prefix}{name}.")
     return rows
 
 

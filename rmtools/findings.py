@@ -78,9 +78,14 @@ class Report(BaseModel):
 
     def error_at(self, where: object, bad: BoolArray, what: str) -> None:
         """Add an error with number and first place of the pixels set in `bad`, if any are."""
+        self.found_at("error", where, bad, what)
+
+    def found_at(self, level: Level, where: object, bad: BoolArray, what: str) -> None:
+        """Like :meth:`error_at`, of any level."""
         if count := int(np.count_nonzero(bad)):
             row, col = (int(k) for k in np.argwhere(bad)[0])
-            self.error(where, f"{count} pixels {what}, the first at row {row}, col {col}")
+            text = f"{count} pixels {what}, the first at row {row}, col {col}"
+            self._add(Finding(level=level, where=str(where), what=text))
 
     def include(self, other: Report, prefix: str) -> None:
         """Add all findings of another report, also those that it does not list.

@@ -224,9 +224,9 @@ class Store:
         return Tracks(x, y, heading, speed, state, size)
 
     def vehicles_placed(self) -> tuple[int, int]:
-        """Vehicles in all first frames, and slots for them."""
-        first = self._group["track_state"][:, :, 0]
-        return int((first != State.ABSENT).sum()), int(first.size)
+        """Vehicles that are there in any frame, and slots for them."""
+        used = (self._group["track_state"][:] != State.ABSENT).any(axis=2)
+        return int(used.sum()), int(used.size)
 
     def vehicle_masks(self, scene: int, traj: int) -> BoolArray:
         """Vehicle masks of one trajectory, shape (frame, n, n)."""

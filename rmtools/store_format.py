@@ -127,7 +127,7 @@ TRACKS = (
         "int8",
         int(State.ABSENT),
         {
-            "long_name": "what the vehicle did to get into the frame, -1 for an unused slot",
+            "long_name": "what the vehicle did to get into the frame, -1 while it is absent",
             "flag_values": [int(state) for state in _STATES],
             "flag_meanings": " ".join(state.name.lower() for state in _STATES),
         },

@@ -97,6 +97,65 @@ def generate_trajectories(
     )
     carry_out(
         dataset,
+        stored_recipe(dataset, ["traffic.tracks=null", *given], settings),
+        ["tracks"],
+        workers=workers,
+        overwrite=overwrite,
+        as_json=as_json,
+        paths={"store": dataset / STORE_NAME},
+    )
+    hint(f"rmtools place-transmitters {dataset}")
+
+
+def import_tracks(
+    dataset: Dataset,
+    files: Annotated[
+        str,
+        typer.Argument(
+            help="One file, or a pattern with {scene}, {index} or {trajectory}: SUMO's FCD output "
+            "(.xml) or a track table (.csv), also .gz. See docs/traffic.md.",
+            show_default=False,
+        ),
+    ],
+    net: Annotated[
+        str | None,
+        typer.Option(help="The SUMO net whose coordinates an FCD file has; none for lon/lat."),
+    ] = None,
+    begin_s: Annotated[float | None, typer.Option(help="Time of the first frame.")] = None,
+    every_s: Annotated[
+        float | None, typer.Option(help="Time between trajectories that come from one file.")
+    ] = None,
+    vehicles: Annotated[int | None, typer.Option(help="Vehicle slots per trajectory.")] = None,
+    trajectories: Annotated[int | None, typer.Option(help="Trajectories per scene.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of 0.1 s.")] = None,
+    vehicle_length_m: Annotated[
+        float | None, typer.Option(help="Length of a vehicle; SUMO's cars have 5 m.")
+    ] = None,
+    vehicle_width_m: Annotated[
+        float | None, typer.Option(help="Width of a vehicle; SUMO's cars have 1.8 m.")
+    ] = None,
+    settings: Set = None,
+    workers: Workers = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Take vehicles from elsewhere, such as SUMO: track tables and vehicle masks."""
+    from rmtools.store import STORE_NAME
+
+    given = [
+        "traffic.tracks=null",  # nothing of an earlier import stays
+        *options("traffic.tracks", files=files, net=net, begin_s=begin_s, every_s=every_s),
+        *options(
+            "traffic",
+            vehicles=vehicles,
+            trajectories=trajectories,
+            frames=frames,
+            vehicle_length_m=vehicle_length_m,
+            vehicle_width_m=vehicle_width_m,
+        ),
+    ]
+    carry_out(
+        dataset,
         stored_recipe(dataset, given, settings),
         ["tracks"],
         workers=workers,
@@ -171,5 +230,6 @@ def _name_of(dataset: Path) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    for verb in (build_scenes, generate_trajectories, place_transmitters, simulate):
+    verbs = (build_scenes, generate_trajectories, import_tracks, place_transmitters, simulate)
+    for verb in verbs:
         app.command()(verb)

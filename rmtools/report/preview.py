@@ -122,7 +122,9 @@ def scene_picture(store: Store, s: int, t: int, factor: int, emphasis: float = 1
         tracks = store.tracks(s, t)
         for v in np.flatnonzero(tracks.present):
             way = np.stack([tracks.x[:, v], tracks.y[:, v]], axis=-1)
-            sketch.trail(way, (*pictures.TRAIL, 255))
+            for part in np.split(way, np.flatnonzero(np.isnan(way[:, 0]))):
+                if len(stretch := part[~np.isnan(part[:, 0])]):
+                    sketch.trail(stretch, (*pictures.TRAIL, 255))
         if tracks.frames:
             last = tracks.outlines(tracks.frames - 1)
             sketch.vehicles(last, (*pictures.VEHICLE, 255), pictures.PAPER)

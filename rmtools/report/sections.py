@@ -259,7 +259,7 @@ def statistics(material: Material) -> str:
         _histogram(
             found.speed,
             ("Histogram of vehicle speed", "speed, m/s", "share of vehicles"),
-            "Speed of all vehicles in all frames but the first.",
+            "Speed of all vehicles in all frames but those they appear in.",
         )
     )
     drawn += [

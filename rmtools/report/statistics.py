@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rmtools.traffic.tracks import State
 from rmtools.units import MOTION_SCALE
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Statistics:
     clipped
         Computed pixels outside the grey scale.
     vehicles, speed
-        Vehicles per trajectory; their speeds in m/s in all frames but the first.
+        Vehicles per trajectory; their speeds in m/s in all frames but those they appear in.
     building_share
         Share of building pixels of each scene.
     """
@@ -165,8 +166,7 @@ def collect(
         for unit in sampled(sizes.scene * sizes.traj, max_sequences):
             tracks = store.tracks(*divmod(unit, sizes.traj))
             found.vehicles.append(int(tracks.present.sum()))
-            speed = tracks.speed_mps[1:]
-            found.speed.add(speed[np.isfinite(speed)])
+            found.speed.add(tracks.speed_mps[tracks.state > State.SEEDED])
     if not store.has("pathloss"):
         return found
     window = target_window(sizes.frame)

@@ -66,7 +66,8 @@ def load_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
     Parameters
     ----------
     path
-        YAML file. A relative ``city.source`` in it is relative to the file.
+        YAML file. Relative paths in it (``city.source``, ``traffic.tracks``) are relative to the
+        file.
     settings
         Such as ``"city.source=london.osm.pbf"``; values are YAML, paths relative to the current
         folder.
@@ -92,9 +93,12 @@ def load_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
             where=path,
             remedy="pipelines/demo.yaml is a working example.",
         )
-    city = data.get("city")
-    if isinstance(city, dict) and "source" in city:
-        city["source"] = _absolute(city["source"], path.resolve().parent)
+    for *sections, key in _PATHS:
+        section: Any = data
+        for name in sections:
+            section = section.get(name) if isinstance(section, dict) else None
+        if isinstance(section, dict) and key in section:
+            section[key] = _absolute(section[key], path.resolve().parent)
     recipe = check_recipe(data, path)
     return check_recipe(with_settings(data, settings), "--set") if settings else recipe
 
@@ -114,7 +118,7 @@ def with_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
             value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it derives from SafeLoader
         except yaml.YAMLError as error:
             raise RecipeError(f"{text!r} is not a YAML value.", where=f"--set {key}") from error
-        if parts == ["city", "source"]:
+        if parts in _PATHS:
             value = _absolute(value, Path.cwd())
         section = data
         for part in parts[:-1]:
@@ -170,11 +174,14 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+_PATHS = [["city", "source"], ["traffic", "tracks", "files"], ["traffic", "tracks", "net"]]
+"""Keys that hold paths."""
+
 _SCHEME = re.compile(r"^(demo$|place:|bbox:)")
 
 
 def _absolute(source: Any, folder: Path) -> Any:
-    """Make the paths among sources absolute, leave everything else to validation."""
+    """Make paths absolute, leave everything else to validation."""
     if isinstance(source, list):
         return [_absolute(item, folder) for item in source]
     if not isinstance(source, str) or _SCHEME.match(source):

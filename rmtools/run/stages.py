@@ -100,7 +100,7 @@ STAGES: dict[str, Stage] = {
             "tracks",
             "trajectories",
             ("scenes",),
-            lambda space: space.recipe.traffic.model_dump(mode="json"),
+            steps.track_inputs,
             steps.generate_tracks,
             steps.scene_units,
             steps.begin_tracks,

@@ -24,13 +24,14 @@ from rmtools.store import SCENES_NAME, STORE_NAME
 from rmtools.store_format import PATHLOSS, TRACKS, TRANSMITTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from rmtools.city.sources import SourceReport
     from rmtools.run.recipe import Recipe
     from rmtools.scene import Scene
     from rmtools.store_format import ArraySpec
+    from rmtools.traffic.tracks import Tracks
 
 
 def one_unit(_: Workspace) -> list[str]:
@@ -136,6 +137,11 @@ def scenes_found(space: Workspace) -> str:
 # -- traffic ---------------------------------------------------------------------------------
 
 
+def track_inputs(space: Workspace) -> Any:
+    """What the tracks depend on besides the scenes: the rules, or the files and their content."""
+    return space.recipe.traffic.describe(space.track_files)
+
+
 def begin_tracks(space: Workspace, _: str) -> None:
     """Make the arrays of tracks and vehicle masks."""
     config = space.recipe.traffic
@@ -147,29 +153,40 @@ def begin_tracks(space: Workspace, _: str) -> None:
             "vehicle_length_m": config.vehicle_length_m,
             "vehicle_width_m": config.vehicle_width_m,
             "vehicle_height_m": config.vehicle_height_m,
-            "traffic": config.model_dump(mode="json"),
+            "traffic": track_inputs(space),
         },
     )
 
 
 def generate_tracks(space: Workspace, unit: str) -> list[Path]:
-    """Drive all trajectories of one scene."""
-    from rmtools.traffic.engine import generate_scene
-
+    """Make or import all trajectories of one scene."""
     (s,) = indices(unit)
     written: list[Path] = []
-    trajectories = generate_scene(space.scene(s), space.recipe.traffic, space.recipe.seed)
-    for t, tracks in enumerate(trajectories):
+    for t, tracks in enumerate(_tracks(space, s)):
         space.store.write_tracks(s, t, tracks)
         names = ("track_x", "track_y", "track_heading", "track_speed", "track_state", "vehicles")
         written += [path for name in names for path in space.store_files(name, s, t)]
     return written
 
 
+def _tracks(space: Workspace, s: int) -> Iterable[Tracks]:
+    """All trajectories of a scene."""
+    scene, config = space.scene(s), space.recipe.traffic
+    if config.tracks is not None:
+        from rmtools.traffic.imports import import_tracks
+
+        return import_tracks(scene, s, config)
+    from rmtools.traffic.engine import generate_scene
+
+    return generate_scene(scene, config, space.recipe.seed)
+
+
 def vehicles_placed(space: Workspace) -> str:
-    """How many vehicles found a place."""
-    placed, wanted = space.store.vehicles_placed()
-    return f"{placed} of {wanted} vehicles placed"
+    """How many vehicles found a place, or were imported."""
+    placed, slots = space.store.vehicles_placed()
+    if space.recipe.traffic.tracks is not None:
+        return f"{placed} vehicles imported into {slots} slots"
+    return f"{placed} of {slots} vehicles placed"
 
 
 # -- radio -----------------------------------------------------------------------------------
@@ -309,6 +326,9 @@ def public(recipe: Recipe) -> dict[str, Any]:
         for source in recipe.city.sources
     ]
     plain["city"].pop("cache")
+    for key, path in (plain["traffic"]["tracks"] or {}).items():
+        if key in ("files", "net") and path is not None:
+            plain["traffic"]["tracks"][key] = PurePath(path).name
     return plain
 
 

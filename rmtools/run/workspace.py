@@ -78,10 +78,40 @@ class Workspace:
                 found[source] = recorded[source]
         return found
 
+    @cached_property
+    def track_files(self) -> dict[str, Any] | None:
+        """Names and digests of imported tracks, recorded like the sources; None without.
+
+        Raises
+        ------
+        InputError
+            The files are neither there nor recorded.
+        """
+        from rmtools.traffic.imports import identify_files
+
+        source = self.recipe.traffic.tracks
+        if source is None:
+            return None
+        path = self.root / SOURCES_NAME
+        recorded = read_json(path).get(self._tracks_key) if path.is_file() else None
+        try:
+            return identify_files(source)
+        except InputError:
+            if recorded is None:
+                raise
+            return dict(recorded)
+
+    @property
+    def _tracks_key(self) -> str:
+        """Name of the imported tracks among the recorded sources."""
+        source = self.recipe.traffic.tracks
+        return "" if source is None else f"tracks:{source.files} net:{source.net}"
+
     def record(self) -> None:
         """Write the recipe and the identities of its sources into the dataset."""
         write_recipe(self.root / RECIPE_NAME, self.recipe)
-        write_json(self.root / SOURCES_NAME, self.source_identities)
+        tracks = {} if self.track_files is None else {self._tracks_key: self.track_files}
+        write_json(self.root / SOURCES_NAME, {**self.source_identities, **tracks})
 
     def differences(self) -> str:
         """How the recipe differs from the one the dataset was made by, in words."""
@@ -89,9 +119,10 @@ class Workspace:
         before = _flat(yaml.safe_load(path.read_text())) if path.is_file() else {}
         now = _flat(self.recipe.model_dump(mode="json"))
         changed = [
-            f"{key}: {before[key]} -> {now[key]}"
-            for key in now
-            if before.get(key) != now[key] and key in before
+            f"{key}: {_value(before, key)} -> {_value(now, key)}"
+            for key in dict.fromkeys([*now, *before])
+            if _UNKNOWN not in (pair := (_value(before, key), _value(now, key)))
+            and pair[0] != pair[1]
         ]
         if not changed:
             return "another state of the source or another rmtools version"
@@ -109,6 +140,17 @@ class Workspace:
     def files_below(self, name: str) -> list[Path]:
         """All files below a folder of the dataset."""
         return walk_files(self.root / name)
+
+
+_UNKNOWN = object()
+
+
+def _value(flat: dict[str, Any], key: str) -> Any:
+    """Value of a key, None where its whole section is null, `_UNKNOWN` where it is not there."""
+    if key in flat:
+        return flat[key]
+    sections = (key.rsplit(".", k)[0] for k in range(1, key.count(".") + 1))
+    return None if any(section in flat for section in sections) else _UNKNOWN
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

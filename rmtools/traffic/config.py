@@ -1,10 +1,82 @@
-"""Parameters of the vehicle engine."""
+"""Parameters of the traffic: of the vehicle engine, or of tracks made elsewhere."""
 
 from __future__ import annotations
 
+import re
+from typing import Any, Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rmtools.traffic.tracks import FRAME_INTERVAL_S, VehicleSize
+from rmtools.traffic.tracks import FRAME_INTERVAL_S, MAX_SPEED_MPS, VehicleSize
+
+TrackFormat = Literal["fcd", "csv"]
+
+PLACEHOLDER = re.compile(r"\{(scene|index|trajectory)(?::(0\d)d)?\}")
+"""What stands in :attr:`TrackFiles.files` for a scene or trajectory, such as ``{index:03d}``."""
+
+_ENDINGS: dict[str, TrackFormat] = {".xml": "fcd", ".csv": "csv"}
+
+
+class TrackFiles(BaseModel):
+    """Files with tracks made elsewhere; docs/traffic.md describes both formats."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    files: str = Field(
+        min_length=1,
+        description="One file, or a pattern with {scene} (name), {index} (of the scene) or "
+        "{trajectory}, which may give a width, such as {trajectory:02d}; .xml or .csv, also .gz",
+    )
+    format: TrackFormat | None = Field(
+        default=None, description="fcd (SUMO) or csv; null: by the ending of the files"
+    )
+    net: str | None = Field(
+        default=None,
+        description="fcd: the SUMO net file whose coordinates the tracks have; null: longitude "
+        "and latitude (--fcd-output.geo), or what crs says",
+    )
+    crs: str | None = Field(
+        default=None,
+        description="fcd: projected CRS of x and y, such as EPSG:32635 (--fcd-output.utm)",
+    )
+    begin_s: float | None = Field(
+        default=None,
+        description="Time in the file of the first frame; null: the first time step (fcd) or 0",
+    )
+    every_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Time between the first frames of two trajectories that come from one file; "
+        "null: their length",
+    )
+
+    @property
+    def kind(self) -> TrackFormat:
+        """The format, given or seen from the ending."""
+        ending = re.sub(r"\.gz$", "", self.files.lower())[-4:]
+        return self.format or _ENDINGS[ending]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrackFiles:
+        rest = PLACEHOLDER.sub("", self.files)
+        if "{" in rest or "}" in rest:
+            raise ValueError(
+                f"{self.files!r} may hold {{scene}}, {{index}} and {{trajectory}}, the last two "
+                "also with a width as in {index:03d}, and no other braces"
+            )
+        if re.search(r"\{scene:", self.files):
+            raise ValueError("{scene} is a name and has no width; {index:03d} is its number")
+        if self.format is None and not re.search(r"\.(xml|csv)(\.gz)?$", self.files.lower()):
+            raise ValueError(
+                f"{self.files!r} ends neither in .xml nor in .csv (nor .gz after it); give format"
+            )
+        if self.kind == "csv" and (self.net or self.crs):
+            raise ValueError("csv tracks are in local metres: net and crs are for fcd")
+        if self.net and self.crs:
+            raise ValueError("give net or crs, not both: the net file names its own projection")
+        if self.every_s is not None and "{trajectory" in self.files:
+            raise ValueError("every_s is for one file with several trajectories")
+        return self
 
 
 class TrafficConfig(BaseModel):
@@ -33,7 +105,10 @@ class TrafficConfig(BaseModel):
         default=1.5, gt=0, le=10, description="Height of every vehicle in metres"
     )
     speed_mps: float = Field(
-        default=10.0, gt=0, le=100, description="Mean desired speed in m/s; 10 is 1 m per frame"
+        default=10.0,
+        gt=0,
+        le=MAX_SPEED_MPS,
+        description="Mean desired speed in m/s; 10 is 1 m per frame",
     )
     speed_spread: float = Field(
         default=0.0,
@@ -68,6 +143,30 @@ class TrafficConfig(BaseModel):
     smoothing: float = Field(
         default=0.4, gt=0, le=1, description="Share of the way to the target heading per frame"
     )
+    tracks: TrackFiles | None = Field(
+        default=None,
+        description="Tracks made elsewhere instead of the rules above; null: none",
+    )
+
+    def describe(self, imported: dict[str, Any] | None) -> dict[str, Any]:
+        """All that the tracks depend on besides scene and seed, as a JSON value.
+
+        Parameters
+        ----------
+        imported
+            Names and digests of the imported files, see
+            :func:`rmtools.traffic.imports.identify_files`; None without. With them the rules
+            of the engine are left out, and so are the folders of this machine.
+        """
+        plain = self.model_dump(mode="json", exclude={"tracks"})
+        if self.tracks is None:
+            return plain
+        kept = ("trajectories", "frames", "vehicles")
+        source = self.tracks.model_dump(mode="json", exclude={"files", "net", "format"})
+        return {
+            **{k: v for k, v in plain.items() if k in kept or k.startswith("vehicle_")},
+            "tracks": {"format": self.tracks.kind, **source, **(imported or {})},
+        }
 
     @property
     def size(self) -> VehicleSize:
@@ -91,6 +190,8 @@ class TrafficConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> TrafficConfig:
+        if self.tracks is not None:
+            return self  # the rules are not used
         if self.search_radius_lengths >= self.lookahead_lengths:
             msg = (
                 f"search_radius_lengths ({self.search_radius_lengths:g}) must be smaller than "

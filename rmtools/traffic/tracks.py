@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 FRAME_INTERVAL_S = 0.1
 """RadioMapMotion paper, section IV-B-1: 10 Hz V2X reporting."""
 
+MAX_SPEED_MPS = 100.0
+"""No vehicle of a dataset is faster; one that seems to be was set elsewhere, it did not drive."""
+
 
 class State(IntEnum):
     """What a vehicle did to get into a frame."""
@@ -43,11 +46,13 @@ class Tracks:
     Attributes
     ----------
     x, y
-        Centres in local metres, float64, shape (F, V); NaN where a slot is unused.
+        Centres in local metres, float64, shape (F, V); NaN where the slot's vehicle is absent:
+        always for an unused slot, and while a vehicle that was made elsewhere is off the tile.
     heading_deg
         Direction of travel, counter-clockwise from east, in [-180, 180), shape (F, V).
     speed_mps
-        Distance covered since the frame before divided by 0.1 s, shape (F, V); 0 in frame 0.
+        Distance covered since the frame before divided by 0.1 s, shape (F, V); 0 in frame 0 and
+        wherever a vehicle appears.
     state
         :class:`State` values, int8, shape (F, V).
     size
@@ -68,8 +73,8 @@ class Tracks:
 
     @property
     def present(self) -> BoolArray:
-        """Slots that hold a vehicle, shape (V,)."""
-        return ~np.isnan(self.x[0])
+        """Slots that hold a vehicle in any frame, shape (V,)."""
+        return np.any(~np.isnan(self.x), axis=0)
 
     def outlines(self, frame: int) -> FloatArray:
         """Corners of the vehicles present in a frame.

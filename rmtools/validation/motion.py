@@ -16,13 +16,13 @@ from rmtools.layouts import motion_format as fmt
 from rmtools.layouts.motion_reader import MotionLayout
 from rmtools.layouts.npz import read_npz
 from rmtools.units import MOTION_SCALE
-from rmtools.validation.store import UNREADABLE
+from rmtools.validation.store import UNREADABLE, imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from rmtools.findings import Report
+    from rmtools.findings import Level, Report
     from rmtools.layouts.motion_format import MotionDescription
     from rmtools.store import Store
     from rmtools.traffic.tracks import Tracks
@@ -74,6 +74,7 @@ class _Checker:
         self.root, self.sizes, self.grid = layout.root, layout.sizes, layout.grid
         image_trees = {"paper": ["png"], "loader": ["gain"], "both": ["png", "gain"]}
         self.images = image_trees[description.names]
+        self.imported = imported(description.vehicle.get("traffic"))
         self.gain_text = fmt.gain_text(self.grid.resolution_m)
 
     def run(self) -> None:
@@ -153,7 +154,8 @@ class _Checker:
                 different = mask != tracks.mask(frame, self.grid)
                 self.report.error_at(name, different, "differ from tracks.csv")
             if mask is not None and buildings is not None:
-                self.report.error_at(name, mask & buildings, "show a vehicle on a building")
+                level: Level = "warning" if self.imported else "error"
+                self.report.found_at(level, name, mask & buildings, "show a vehicle on a building")
         tx_folders = [f"tx_{tx:02d}" for tx in range(sizes.tx)]
         present = [
             self._check_names(f"{tree}/{here}", tx_folders) for tree in (*self.images, "npz")
