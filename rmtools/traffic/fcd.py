@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from rmtools.traffic.track_files import MAX_VEHICLES_PER_STEP, Step, fail
 from rmtools.traffic.xml_stream import elements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rmtools.scene import Frame
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 GEOGRAPHIC = "EPSG:4326"
 UNPROJECTED = "!"
 """What SUMO writes for a projection when a net has none."""
+
+TURN_M = 10.0
+"""Directions are carried from one projection to another by two points this far apart."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ class Placing:
         self.net = None if source.net is None else read_net_location(Path(source.net))
         self.half_m = length_m / 2
         self.offset = (0.0, 0.0) if self.net is None else self.net.offset
-        self.corner = (frame.easting_m or 0.0, frame.northing_m or 0.0)
+        self.corner = np.array([[frame.easting_m or 0.0], [frame.northing_m or 0.0]])
         name = source.crs or GEOGRAPHIC if self.net is None else self.net.projection
         if (name is None) != (frame.crs is None):
             have = "no place on the ground" if frame.crs is None else f"the CRS {frame.crs}"
@@ -223,7 +226,7 @@ class Placing:
                 "projection (for a scene without: without one, in local metres).",
             )
         self.geographic = name == GEOGRAPHIC
-        self._project = None if name is None else _transformer(name, str(frame.crs))
+        self.project = None if name is None else _projection(name, str(frame.crs))
 
     def __call__(self, path: Path, step: Step) -> Step:
         """The step with centres in local metres."""
@@ -231,15 +234,15 @@ class Placing:
             return step
         self._check(path, step)
         front: FloatArray = np.stack([step.x - self.offset[0], step.y - self.offset[1]])
-        if self.geographic:
-            front = self._projected(front)
-        angle = np.deg2rad(step.heading_deg)
-        centre: FloatArray = front - self.half_m * np.stack([np.cos(angle), np.sin(angle)])
-        if not self.geographic:  # angles belong to the projection of the net
-            front, centre = self._projected(front), self._projected(centre)
-        ahead = front - centre
-        heading = np.rad2deg(np.arctan2(ahead[1], ahead[0]))
-        x, y = centre[0] - self.corner[0], centre[1] - self.corner[1]
+        heading = step.heading_deg
+        if self.project is not None and self.geographic:
+            front = self.project(front)
+        elif self.project is not None:  # angles count from the north of the net's projection
+            behind = self.project(front - TURN_M * _towards(heading))
+            front = self.project(front)
+            ahead = front - behind
+            heading = np.rad2deg(np.arctan2(ahead[1], ahead[0]))
+        x, y = front - self.half_m * _towards(heading) - self.corner
         somewhere = np.isfinite(x) & np.isfinite(y)
         if not somewhere.all():
             bad = int(np.argmin(somewhere))
@@ -250,12 +253,6 @@ class Placing:
                 step.lines[bad],
             )
         return Step(step.time_s, step.ids, step.lines, x, y, heading)
-
-    def _projected(self, points: FloatArray) -> FloatArray:
-        """Points (x, y) in the CRS of the scene, shape (2, V)."""
-        if self._project is None:
-            return points
-        return np.stack(self._project.transform(points[0], points[1]))
 
     def _check(self, path: Path, step: Step) -> None:
         """Refuse degrees where metres are expected, and the reverse."""
@@ -283,7 +280,14 @@ class Placing:
                 )
 
 
-def _transformer(source: str, target: str) -> Any:
+def _towards(heading_deg: FloatArray) -> FloatArray:
+    """Unit vectors, shape (2, V)."""
+    angle = np.deg2rad(heading_deg)
+    return np.stack([np.cos(angle), np.sin(angle)])
+
+
+def _projection(source: str, target: str) -> Callable[[FloatArray], FloatArray]:
+    """From one CRS to another, for points (x, y) of shape (2, V)."""
     from pyproj import CRS, Transformer
     from pyproj.exceptions import CRSError
 
@@ -295,10 +299,11 @@ def _transformer(source: str, target: str) -> Any:
                 where="traffic.tracks.crs",
                 remedy="Leave it out for longitude and latitude.",
             )
-        return Transformer.from_crs(crs, CRS.from_user_input(target), always_xy=True)
+        transformer = Transformer.from_crs(crs, CRS.from_user_input(target), always_xy=True)
     except CRSError as error:
         raise RecipeError(
             f"{source!r} is no coordinate reference system ({error}).",
             where="traffic.tracks",
             remedy="Give for instance EPSG:32635.",
         ) from error
+    return lambda points: np.stack(transformer.transform(points[0], points[1]))
