@@ -83,14 +83,14 @@ def run(
         lock = FileLock(root / LOCK_NAME)
         (root / LOCK_NAME).parent.mkdir(exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout as error:
             raise BusyError(
                 "another rmtools run works in this folder.",
                 where=root,
                 remedy="Wait until it ends or choose another output folder.",
             ) from error
-        with lock:
+        with held:
             return _run(
                 root,
                 recipe,

@@ -172,6 +172,8 @@ def _read(
         if step.time_s >= begin + (count - 1) * every + frames[-1] - TIME_TOLERANCE_S:
             break
     windows = [(begin or 0.0) + k * every + frames for k in range(count)]
+    if near and near[0].framed:
+        _check_frames(windows)
     if first is not None and last is not None:
         _check_cover(path, (first, last), windows, whole=placing is not None)
     if MAX_DISTANCE_M < nearest < np.inf:
@@ -182,6 +184,17 @@ def _read(
             "south-west corner.",
         )
     return near, windows
+
+
+def _check_frames(windows: list[FloatArray]) -> None:
+    """Refuse windows that begin between the frames that a table counts."""
+    for begin in (float(times[0]) for times in windows):
+        if abs(begin - round(begin / FRAME_INTERVAL_S) * FRAME_INTERVAL_S) > TIME_TOLERANCE_S:
+            raise RecipeError(
+                f"{begin:g} s is no whole frame of {FRAME_INTERVAL_S:g} s.",
+                where="traffic.tracks.begin_s or every_s",
+                remedy="Give a multiple of it, or a table with time_s instead of frame.",
+            )
 
 
 def _distance(step: Step, grid: Grid) -> FloatArray:
