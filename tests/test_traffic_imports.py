@@ -13,10 +13,12 @@ from pyproj import CRS, Proj, Transformer
 
 from rmtools.errors import RecipeError
 from rmtools.layouts.motion import tracks_csv
+from rmtools.radio.dpm.solver import DominantPathSolver
+from rmtools.radio.solver import Obstacles, Transmitter
 from rmtools.scene import Frame, Provenance, Scene
 from rmtools.traffic.config import TrackFiles, TrafficConfig
 from rmtools.traffic.imports import file_of, identify_files, import_tracks
-from rmtools.traffic.tracks import State, Tracks, VehicleSize
+from rmtools.traffic.tracks import State, Tracks, VehicleSize, outlines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,6 +194,23 @@ def test_names_of_files(tmp_path: Path) -> None:
     names = identify_files(TrackFiles(files=str(odd / "x_{trajectory}.csv")))
     assert list(names["files"]) == ["x_0.csv"]
     assert names["net"] is None
+
+
+def test_a_vehicle_that_sticks_out_of_the_tile_is_solved(tmp_path: Path) -> None:
+    """The part on the tile casts its shadow; one that is wholly outside changes nothing."""
+    solver = DominantPathSolver("radiomapmotion")
+    scene = empty_scene()
+    prepared, transmitter = solver.prepare(scene), Transmitter(20.5, 1.5)
+    still = solver.solve(prepared, transmitter)
+    size = VehicleSize()
+    for x, y, heading in ((30.0, 0.5, 0.0), (30.0, 0.1, 90.0), (40.0, 0.9, -30.0)):
+        box = outlines(np.array([x]), np.array([y]), np.array([heading]), size)
+        moved = solver.solve(prepared, transmitter, Obstacles(box))
+        assert np.isfinite(moved).all()
+        assert (moved[:, 45:] > still[:, 45:]).any()  # behind it
+        assert np.array_equal(moved[:, :20], still[:, :20])  # on the other side
+    away = outlines(np.array([80.0]), np.array([80.0]), np.array([30.0]), size)
+    assert np.array_equal(solver.solve(prepared, transmitter, Obstacles(away)), still)
 
 
 # -- tables --------------------------------------------------------------------------------------

@@ -45,9 +45,12 @@ def one_frame(**more: Any) -> dict[str, Any]:
         (fcd((0.0, A)).replace(' time="0.0"', ""), r"line 3: time None"),
         (fcd((1.0, A), (1.0, A)), r"line 6: time 1 does not come after 1"),
         (fcd((1.0, A), (0.5, A)), r"line 6: time 0.5 does not come after 1"),
-        (fcd((0.0, A)).replace("110.0", "nan"), r"line 4: .*'nan', not 1 finite number\."),
-        (fcd((0.0, A)).replace("110.0", "1e999"), r"line 4: .*'1e999', not 1 finite number"),
-        (fcd((0.0, A)).replace("110.0", "x"), r"line 4: a vehicle whose x, y or angle is"),
+        (fcd((0.0, A)).replace("110.0", "nan"), r"line 4: a vehicle whose .* is not finite"),
+        (fcd((0.0, A)).replace("110.0", "1e999"), r"line 4: a vehicle whose .* is not finite"),
+        (
+            fcd((0.0, A)).replace("110.0", "x"),
+            r"line 4: a vehicle whose x, y or angle is no number",
+        ),
         (fcd((0.0, A)).replace(' angle="90.0"', ""), r"a vehicle without 'angle'.*attributes"),
         (fcd((0.0, A)).replace('id="a"', ""), r"a vehicle without 'id'"),
         (

@@ -123,6 +123,41 @@ def test_wrong_tracks(store: Path, field: str, index: Any, value: float, message
     assert all(text.startswith("scene 0 (fake_000), trajectory 0") for text in found)
 
 
+def test_imported_vehicles_may_come_and_go_and_what_they_do_wrong_is_a_warning(store: Path) -> None:
+    """Each of four things is an error for vehicles of the engine."""
+    eastbound = make_tracks(0, N, 5)
+    at = (0, 0, slice(None), 1)
+    edit(store, "track_x", lambda a: put(a, at, eastbound.x[:, 0] + 2.0))
+    edit(store, "track_y", lambda a: put(a, at, eastbound.y[:, 0]))  # they overlap
+    for name, nothing in (("x", np.nan), ("y", np.nan), ("heading", np.nan), ("speed", np.nan)):
+        edit(store, f"track_{name}", lambda a, v=nothing: put(a, (0, 0, 0, 0), v))
+    edit(store, "track_state", lambda a: put(a, (0, 0, 0, 0), -1))
+    edit(store, "track_speed", lambda a: put(a, (0, 0, 1, 0), 0.0))
+    edit(store, "track_state", lambda a: put(a, (0, 0, 1, 0), 0))  # it appears in frame 1
+    grid, tracks = Store.open(store).grid, Store.open(store).tracks(0, 0)
+    masks = np.stack([tracks.mask(f, grid) for f in range(tracks.frames)])
+    edit(store, "vehicles", lambda a: put(a, (0, 0), masks))
+    edit(store, "buildings", lambda a: put(a, (0, *np.argwhere(masks[2])[0].tolist()), 1))
+    strict = errors(store)
+    for text in (
+        "positions and states do not agree",
+        "vehicles overlap",
+        "a vehicle on a building",
+    ):
+        assert any(text in found for found in strict), text
+    array = zarr.open_group(store, mode="r+")["vehicles"]
+    array.attrs["traffic"] = {"tracks": {"files": {"a.xml": "0"}}}
+    kept = errors(store)
+    assert kept == [text for text in strict if "vehicle" not in text.partition(":")[2]]
+    warned = [f.what for f in validate(store).findings if f.level == "warning"]
+    assert any("vehicles overlap" in what for what in warned)
+    assert any("show a vehicle on a building" in what for what in warned)
+    edit(store, "track_state", lambda a: put(a, (0, 0, 1, 0), 1))
+    assert any("it appears, but its state is not seeded" in text for text in errors(store))
+    edit(store, "track_x", lambda a: put(a, (0, 0, 4, 0), 31.0))
+    assert any("moved farther than 10 m per frame" in text for text in errors(store))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("x", np.inf), ("y", np.nan), ("heading", np.nan), ("heading", np.inf), ("speed", np.nan)],

@@ -161,8 +161,8 @@ def _vehicle(
     path: Path, attributes: dict[str, str], line: int
 ) -> tuple[str, tuple[float, float, float, float]]:
     try:
-        (x,), (y,), (angle,) = (_numbers(attributes[key], 1) for key in ("x", "y", "angle"))
-        return attributes["id"], (line, x, y, angle)
+        x, y, angle = float(attributes["x"]), float(attributes["y"]), float(attributes["angle"])
+        name = attributes["id"]
     except KeyError as error:
         fail(
             path,
@@ -171,7 +171,10 @@ def _vehicle(
             line,
         )
     except ValueError as error:
-        fail(path, f"a vehicle whose x, y or angle is {error}.", _WRITE_AGAIN, line)
+        fail(path, f"a vehicle whose x, y or angle is no number ({error}).", _WRITE_AGAIN, line)
+    if not math.isfinite(x + y + angle):
+        fail(path, "a vehicle whose x, y or angle is not finite.", _WRITE_AGAIN, line)
+    return name, (line, x, y, angle)
 
 
 def _step(time_s: float, rows: dict[str, tuple[float, ...]]) -> Step:
