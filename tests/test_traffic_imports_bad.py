@@ -95,7 +95,7 @@ def test_a_token_without_end_does_not_fill_the_memory(tmp_path: Path, inside: st
         out.write(f"{after}</timestep></fcd-export>".encode())
     tracemalloc.start()
     with pytest.raises(InputError, match="longer than 1,048,576 bytes"):
-        list(read_fcd(path, None))
+        list(read_fcd(path))
     assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
     tracemalloc.stop()
 
@@ -108,10 +108,10 @@ def test_damaged_packing_and_endless_files_are_named(
     for data in (whole[:-2000], b"no gzip", whole[:5000] + b"\0" * 50 + whole[5050:]):
         path.write_bytes(data)
         with pytest.raises(InputError, match=r"a\.xml\.gz"):
-            list(read_fcd(path, None))
+            list(read_fcd(path))
     monkeypatch.setattr(track_files, "MAX_TRACK_BYTES", 50_000)
     with pytest.raises(InputError, match=r"more than 50,000 bytes \(unpacked\)"):
-        list(read_fcd(SUMO / "net.fcd.xml.gz", None))
+        list(read_fcd(SUMO / "net.fcd.xml.gz"))
     rows = "".join(f"0,vehicle-{k},1,1,0\n" for k in range(6000))
     with pytest.raises(InputError, match="more than 50,000 bytes"):
         read_table(tmp_path, f"{HEAD}\n{rows}")
@@ -184,6 +184,11 @@ def test_degrees_and_metres_are_told_apart(tmp_path: Path) -> None:
             fcd((0.0, A), (1.5, A)),
             {"frames": 3},
             r"line 7: vehicle 'a' is known at 0 s and next at",
+        ),
+        (
+            fcd((0.0, A), (1.5, A), (1.6, A)),
+            {"begin_s": 1.4},
+            "line 7: vehicle 'a' is known at 0 s and next at 1.5 s",
         ),
         (
             fcd((0.0, A), (0.1, {"a": (125.0, -20.0, 90.0)})),

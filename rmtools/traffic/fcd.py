@@ -84,21 +84,19 @@ def read_net_location(path: Path) -> NetLocation:
     )
 
 
-def read_fcd(path: Path, begin_s: float | None) -> Iterator[Step]:
+def read_fcd(path: Path) -> Iterator[Step]:
     """Time steps of an FCD file in order; what else stands in it is passed over.
 
     Parameters
     ----------
     path
         ``.xml`` or ``.xml.gz``.
-    begin_s
-        Vehicles of earlier time steps are not looked at; None: all are.
 
     Yields
     ------
     Step
         With x, y as in the file and headings counter-clockwise from east. Persons and containers
-        are left out. Time steps before `begin_s` have no vehicles.
+        are left out.
 
     Raises
     ------
@@ -124,18 +122,17 @@ def read_fcd(path: Path, begin_s: float | None) -> Iterator[Step]:
         elif element.depth == 2 and element.name == "vehicle":
             if not line:
                 fail(path, "a vehicle outside of a time step.", _WRITE_AGAIN, element.line)
-            if begin_s is None or time_s >= begin_s:
-                name, row = _vehicle(path, element.attributes, element.line)
-                if name in rows:
-                    fail(
-                        path,
-                        f"vehicle {name!r} stands twice in time step {time_s:g}.",
-                        _WRITE_AGAIN,
-                        element.line,
-                    )
-                if len(rows) >= MAX_VEHICLES_PER_STEP:
-                    fail(path, "too many vehicles in a time step.", _WRITE_AGAIN, element.line)
-                rows[name] = row
+            name, row = _vehicle(path, element.attributes, element.line)
+            if name in rows:
+                fail(
+                    path,
+                    f"vehicle {name!r:.60} stands twice in time step {time_s:g}.",
+                    _WRITE_AGAIN,
+                    element.line,
+                )
+            if len(rows) >= MAX_VEHICLES_PER_STEP:
+                fail(path, "too many vehicles in a time step.", _WRITE_AGAIN, element.line)
+            rows[name] = row
     if not line:
         fail(path, "no time step in it.", "Run sumo with --fcd-output and a later end.")
     yield _step(time_s, rows)

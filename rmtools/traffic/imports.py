@@ -154,21 +154,24 @@ def _read(
 ) -> tuple[list[Step], list[FloatArray]]:
     """Steps near a scene's tile, in local metres, and the times of frames of `count` windows."""
     begin = 0.0 if source.begin_s is None and placing is None else source.begin_s
-    early = None if begin is None else begin - MAX_GAP_S - TIME_TOLERANCE_S
-    steps = read_track_csv(path) if placing is None else read_fcd(path, early)
+    steps = read_track_csv(path) if placing is None else read_fcd(path)
     every = source.every_s or config.frames * FRAME_INTERVAL_S
     frames = np.arange(config.frames) * FRAME_INTERVAL_S
     near: list[Step] = []
-    first = last = None
+    first = last = before = None
     nearest = np.inf
     for step in steps:
         begin = step.time_s if begin is None else begin
         first, last = step.time_s if first is None else first, step.time_s
-        if early is None or step.time_s >= early:
-            local = step if placing is None else placing(path, step)
+        if step.time_s < begin - TIME_TOLERANCE_S:
+            before = step  # frames lie between two steps, the first ones between this and the next
+            continue
+        for each in [before, step] if before else [step]:
+            local = each if placing is None else placing(path, each)
             away = _distance(local, scene.grid)
             nearest = min(nearest, away.min(initial=np.inf))
             near.append(local.chosen(away <= MAX_SPEED_MPS * MAX_GAP_S))
+        before = None
         if step.time_s >= begin + (count - 1) * every + frames[-1] - TIME_TOLERANCE_S:
             break
     windows = [(begin or 0.0) + k * every + frames for k in range(count)]
