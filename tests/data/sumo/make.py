@@ -57,10 +57,10 @@ def make_net(folder: Path) -> Path:
             elif item.is_way() and "highway" in item.tags:
                 writer.add_way(item)
     command = ["netconvert", "--osm-files", streets, "-o", net, "--no-turnarounds"]
-    _run(*command, "--keep-edges.by-vclass", "passenger", "--junctions.join")
+    _run(folder, *command, "--keep-edges.by-vclass", "passenger", "--junctions.join")
     trips = Path(sumo.SUMO_HOME) / "tools" / "randomTrips.py"
     command = [sys.executable, trips, "-n", net, "-o", folder / "trips.xml", "--seed", SEED]
-    _run(*command, "-e", "120", "-p", "0.8", "--fringe-factor", "5")
+    _run(folder, *command, "-e", "120", "-p", "0.8", "--fringe-factor", "5")
     return net
 
 
@@ -71,12 +71,14 @@ def drive(folder: Path, name: str, *options: str, step_s: float = 0.1) -> Path:
     command += ["--seed", SEED, "--step-length", str(step_s), "--end", str(END_S + step_s)]
     command += ["--ignore-route-errors", "--time-to-teleport", "-1", "--no-step-log"]
     command += ["--device.fcd.begin", str(BEGIN_S), "--fcd-output", out]
-    _run(*command, "--precision", "4", "--precision.geo", "9", *options)
+    _run(folder, *command, "--precision", "4", "--precision.geo", "9", *options)
     return out
 
 
-def _run(*command: str | Path) -> None:
-    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+def _run(folder: Path, *command: str | Path) -> None:
+    """Run a program in a folder: randomTrips.py leaves files where it runs."""
+    arguments = [str(part) for part in command]
+    subprocess.run(arguments, check=True, capture_output=True, cwd=folder)
 
 
 def near_scene(fcd: Path, net: Path, scene: Scene) -> list[set[str]]:
