@@ -35,15 +35,25 @@ def kernel(function: F) -> F:
 
     No ``fastmath``: the same input gives the same bits in every process. Where the package's own
     folder cannot be written, Numba falls back to the user's cache folder.
-
-    A compiled function must not make arrays: it works on those that it is given. Then Numba need
-    not count who refers to them, which took half the time of the path search.
     """
+    return _compiled(function)
+
+
+def hot_kernel(function: F) -> F:
+    """The same for functions that make no arrays but work on those that they are given.
+
+    Numba then need not count who refers to an array, which took half the time of the path search.
+    A hot kernel calls hot kernels only.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: F, **options: bool) -> F:
     before = numba.config.CACHE_DIR
     package = Path(function.__code__.co_filename).resolve().parent
     numba.config.CACHE_DIR = str(_cache_folder(package))
     try:
-        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+        compile_ = numba.njit(cache=True, nogil=True, error_model="numpy", **options)
+        return cast("F", compile_(function))
     finally:
         numba.config.CACHE_DIR = before
-    return cast("F", compiled)

@@ -15,11 +15,13 @@ import shapely
 from rmtools.city.rasters import building_mask
 from rmtools.errors import MissingError
 from rmtools.radio import prisms
-from rmtools.radio.checks import check_buildings, check_placement
+from rmtools.radio.checks import check_buildings, check_obstacles, check_transmitter
 from rmtools.radio.sionna_presets import RayPreset, resolve
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from rmtools.radio.prisms import Mesh
     from rmtools.scene import Scene
     from rmtools.types import BoolArray, FloatArray
@@ -183,7 +185,8 @@ class SionnaSolver:
         InputError
             The transmitter is off the grid, inside a building or inside a vehicle.
         """
-        check_placement(prepared.scene, transmitter, obstacles)
+        check_transmitter(prepared.scene, transmitter)
+        check_obstacles(prepared.scene, transmitter, obstacles)
         preset = self.preset
         scene = self._scene(prepared, transmitter, obstacles)
         receivers = self._receivers(prepared, transmitter, obstacles)
@@ -200,6 +203,19 @@ class SionnaSolver:
         pathloss = np.full(prepared.mask.shape, np.nan, np.float32)
         pathloss[~prepared.mask] = loss
         return pathloss
+
+    def solve_sequences(
+        self,
+        prepared: TracedScene,
+        transmitters: Sequence[Transmitter],
+        frames: Sequence[Obstacles],
+    ) -> Iterator[FloatArray]:
+        """Maps of all frames for one transmitter after the other, shape (F, n, n) each.
+
+        Every frame is traced from scratch, see :meth:`solve`.
+        """
+        for transmitter in transmitters:
+            yield np.stack([self.solve(prepared, transmitter, frame) for frame in frames])
 
     def _scene(self, prepared: TracedScene, transmitter: Transmitter, obstacles: Obstacles) -> Any:
         """A Sionna scene with everything but the receivers."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rmtools.radio.antenna import Antenna
     from rmtools.scene import Scene
@@ -51,7 +51,7 @@ NO_OBSTACLES = Obstacles()
 class Solver(Protocol):
     """Anything that turns a scene and a transmitter into a radio map.
 
-    ``prepare`` is called once per scene, ``solve_frames`` once per transmitter and sequence.
+    ``prepare`` is called once per scene, ``solve_sequences`` once per trajectory.
     """
 
     def describe(self) -> dict[str, Any]:
@@ -68,8 +68,11 @@ class Solver(Protocol):
         """Path loss in dB, positive, shape (n, n); NaN inside buildings."""
         ...
 
-    def solve_frames(
-        self, prepared: Any, transmitter: Transmitter, frames: Sequence[Obstacles]
-    ) -> FloatArray:
-        """Path loss of the frames of a sequence, shape (F, n, n), each as from :meth:`solve`."""
+    def solve_sequences(
+        self, prepared: Any, transmitters: Sequence[Transmitter], frames: Sequence[Obstacles]
+    ) -> Iterator[FloatArray]:
+        """Maps of all frames for one transmitter after the other, shape (F, n, n) each.
+
+        Every frame is what :meth:`solve` gives for it; a solver may save work that frames share.
+        """
         ...

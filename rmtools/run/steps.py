@@ -232,12 +232,8 @@ def solve(space: Workspace, unit: str) -> list[Path]:
     prepared = solver.prepare(space.scene(s))
     tracks = store.tracks(s, t)
     frames = [Obstacles(tracks.outlines(f), tracks.size.height_m) for f in range(tracks.frames)]
-    pathloss_db = np.stack(
-        [
-            np.stack([solver.solve(prepared, Transmitter(*position), frame) for frame in frames])
-            for position in store.transmitters(s).tolist()
-        ]
-    )
+    transmitters = [Transmitter(*position) for position in store.transmitters(s).tolist()]
+    pathloss_db = np.stack(list(solver.solve_sequences(prepared, transmitters, frames)))
     store.write_pathloss(s, t, pathloss_db)
     return space.store_files("pathloss", s, t)
 

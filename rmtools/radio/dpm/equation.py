@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,7 @@ class Equation(NamedTuple):
         )
 
 
-@kernel
+@hot_kernel
 def distance_loss_db(eq: Equation, length_m: float, los: bool) -> float:  # noqa: FBT001 - compiled
     """Loss over a path of some length, bends left out."""
     before = eq.los if los else eq.olos
@@ -80,14 +80,14 @@ def distance_loss_db(eq: Equation, length_m: float, los: bool) -> float:  # noqa
     )
 
 
-@kernel
+@hot_kernel
 def bend_loss_db(eq: Equation, angle_rad: float) -> float:
     """Loss of one bend: linear in the angle up to the break, then constant."""
     share = min(angle_rad, eq.bend_break_rad) / eq.bend_break_rad
     return eq.bend_offset_db + (eq.bend_max_db - eq.bend_offset_db) * share
 
 
-@kernel
+@hot_kernel
 def gain_db(gain: FloatArray, source: Point, to: Point) -> float:
     """Gain of an antenna towards a point in dB.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.labels import KNOWN, NONE, SOURCE, copy_labels, new_states, place
 from rmtools.radio.dpm.queue import Queue, new_queue
 from rmtools.radio.dpm.search import (
@@ -178,7 +178,7 @@ def at_transmitter(source: Source, vehicles: Vehicles) -> bool:
     return bool((gap < NEAR_PX).any())
 
 
-@kernel
+@hot_kernel
 def _reopen_all(
     side: int, labels: LabelArray, state: ByteArray, watch: ByteArray, nodes: IntArray
 ) -> None:
@@ -186,7 +186,7 @@ def _reopen_all(
         reopen(side, labels, state, watch, nodes[i])
 
 
-@kernel
+@hot_kernel
 def _mark_legs(
     air: Air, source: Source, labels: LabelArray, base: Base, discs: FloatArray, watch: ByteArray
 ) -> None:

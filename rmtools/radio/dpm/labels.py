@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.visibility import Point
@@ -100,7 +100,7 @@ def of_pixels(labels: LabelArray, name: str) -> np.ndarray:
     return labels[name].reshape(side, side)[1:-1, 1:-1]
 
 
-@kernel
+@hot_kernel
 def place(raster: Raster, labels: LabelArray, source: Point, a: int) -> Point:
     """Place of a bend, or of the transmitter."""
     if a == SOURCE:
@@ -109,7 +109,7 @@ def place(raster: Raster, labels: LabelArray, source: Point, a: int) -> Point:
     return a - row * raster.side - 1.0, row - 1.0, labels[a].z
 
 
-@kernel
+@hot_kernel
 def adjacent(side: int, a: int, b: int) -> bool:
     """Whether two nodes are neighbours."""
     step = abs(a - b)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 
 if TYPE_CHECKING:
     from rmtools.types import IntArray, LabelArray
@@ -64,7 +64,7 @@ def new_queue(size: int) -> Queue:
     )
 
 
-@kernel
+@hot_kernel
 def push(queue: Queue, labels: LabelArray, p: int) -> None:
     """Add a pixel, or move it to where its loss has got to."""
     at, head, links = queue.at, queue.head, queue.links
@@ -84,7 +84,7 @@ def push(queue: Queue, labels: LabelArray, p: int) -> None:
         at[FRONT] = p
 
 
-@kernel
+@hot_kernel
 def front(queue: Queue, labels: LabelArray) -> int:
     """The cheapest pixel; -1 when the queue is empty."""
     at, head, links = queue.at, queue.head, queue.links
@@ -107,7 +107,7 @@ def front(queue: Queue, labels: LabelArray) -> int:
     return best
 
 
-@kernel
+@hot_kernel
 def remove(queue: Queue, p: int) -> None:
     """Take a pixel out."""
     _unlink(queue, p)
@@ -116,7 +116,7 @@ def remove(queue: Queue, p: int) -> None:
         queue.at[FRONT] = -1
 
 
-@kernel
+@hot_kernel
 def _unlink(queue: Queue, p: int) -> None:
     links = queue.links
     bucket, after, before = links[p, BUCKET], links[p, AFTER], links[p, BEFORE]

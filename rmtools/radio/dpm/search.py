@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.equation import Equation, bend_loss_db, distance_loss_db, gain_db
 from rmtools.radio.dpm.labels import (
     BENDS,
@@ -162,7 +162,7 @@ def fill_yards(
         spread(air, source, labels, state, NO_KNOWLEDGE, starts, queue, THROUGH_WALLS)
 
 
-@kernel
+@hot_kernel
 def _light(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> int:
     """Fill in `starts`; returns how many there are."""
     raster, walls, vehicles, eq = air
@@ -195,7 +195,7 @@ def _light(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> in
     return count
 
 
-@kernel
+@hot_kernel
 def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than they explain
     air: Air,
     source: Source,
@@ -384,21 +384,21 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 push(queue, labels, q)
 
 
-@kernel
+@hot_kernel
 def neighbour(side: int, p: int, k: int) -> int:
     """The k-th of the eight neighbours of a node, row by row."""
     i = k + (k >= 4)
     return p + (i // 3 - 1) * side + i % 3 - 1
 
 
-@kernel
+@hot_kernel
 def _restore(label: Any, other: Any) -> None:
     """Give a node back the label that it had."""
     label.loss, label.length, label.extra = other.loss, other.length, other.extra
     label.parent, label.classes = other.parent, other.classes
 
 
-@kernel
+@hot_kernel
 def _same(label: Any, other: Any) -> bool:
     """Whether two labels tell of the same path."""
     return (
@@ -406,7 +406,7 @@ def _same(label: Any, other: Any) -> bool:
     )
 
 
-@kernel
+@hot_kernel
 def reopen(side: int, labels: LabelArray, state: ByteArray, watch: ByteArray, p: int) -> None:
     """Forget the known label of a node."""
     if state[p] == KNOWN:
@@ -415,7 +415,7 @@ def reopen(side: int, labels: LabelArray, state: ByteArray, watch: ByteArray, p:
     _watch(side, state, watch, p)
 
 
-@kernel
+@hot_kernel
 def _watch(side: int, state: ByteArray, watch: ByteArray, p: int) -> None:
     """Tell the KNOWN neighbours of a node that it has no known label."""
     for k in range(8):
@@ -424,7 +424,7 @@ def _watch(side: int, state: ByteArray, watch: ByteArray, p: int) -> None:
             watch[q] |= CHECK_GIVER
 
 
-@kernel
+@hot_kernel
 def _holds(
     air: Air,
     source: Source,
@@ -465,7 +465,7 @@ def _holds(
     return False
 
 
-@kernel
+@hot_kernel
 def _hint(
     walls: Walls, giver: Any, a: int, start: Point, start_kind: int, at: Point, at_kind: int
 ) -> int:
@@ -482,13 +482,13 @@ def _hint(
     return FREE
 
 
-@kernel
+@hot_kernel
 def _distance(a: Point, b: Point) -> float:
     du, dv, dz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
     return math.sqrt(du * du + dv * dv + dz * dz)
 
 
-@kernel
+@hot_kernel
 def _straight(source: Source, q: Point) -> float:
     """Distance from the transmitter in pixels, with RadioMapSeer's near-field rule."""
     du, dv = abs(q[0] - source.at[0]), abs(q[1] - source.at[1])
@@ -500,7 +500,7 @@ def _straight(source: Source, q: Point) -> float:
     return math.sqrt(distance * distance + 2.0) if du == dv else distance
 
 
-@kernel
+@hot_kernel
 def _angle(a: Point, b: Point, c: Point) -> float:
     """Angle by which the path a, b, c turns at b, in radians; 0 if a leg has no length."""
     lengths = _distance(a, b) * _distance(b, c)
@@ -514,7 +514,7 @@ def _angle(a: Point, b: Point, c: Point) -> float:
     return math.acos(min(max(dot / lengths, -1.0), 1.0))
 
 
-@kernel
+@hot_kernel
 def _over_roofs(side: int, labels: LabelArray, a: Point, b: Point) -> float:
     """Pixels of a leg that lie over buildings."""
     du, dv = b[0] - a[0], b[1] - a[1]

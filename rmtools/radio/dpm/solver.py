@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 
 from rmtools.city.rasters import building_height
-from rmtools.errors import InputError
+from rmtools.radio.checks import check_buildings, check_obstacles, check_transmitter
 from rmtools.radio.dpm.equation import Equation
 from rmtools.radio.dpm.frames import (
+    Vehicles,
     at_transmitter,
     put_vehicles,
     solve_base,
@@ -27,9 +27,7 @@ from rmtools.radio.dpm.walls import Walls, build_walls, building_edges, to_metre
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator, Sequence
 
     from rmtools.grid import Grid
     from rmtools.scene import Scene
@@ -45,10 +43,8 @@ class PreparedScene:
 
     Attributes
     ----------
-    name, grid
-        Of the scene.
-    footprints, heights_m
-        Buildings as they stand, to tell whether a transmitter is inside one, shape (B,).
+    scene
+        As it was given.
     mask
         Pixels inside buildings that are higher than the receivers, shape (n, n).
     labels
@@ -57,14 +53,16 @@ class PreparedScene:
         Walls of the buildings, and of no vehicles.
     """
 
-    name: str
-    grid: Grid
-    footprints: NDArray[np.object_]
-    heights_m: FloatArray
+    scene: Scene
     mask: BoolArray
     labels: LabelArray
     walls: Walls
     no_vehicles: Walls
+
+    @property
+    def grid(self) -> Grid:
+        """Frame of the scene."""
+        return self.scene.grid
 
 
 @dataclass(frozen=True)
@@ -151,17 +149,7 @@ class DominantPathSolver:
             A footprint is not a valid polygon, or a height is not a positive number.
         """
         grid = scene.grid
-        for i, building in enumerate(scene.buildings):
-            if not (
-                building.polygon.is_valid
-                and not building.polygon.is_empty
-                and 0 < building.height_m < np.inf
-            ):
-                raise InputError(
-                    f"building {i} has an invalid footprint or height ({building.height_m} m).",
-                    where=scene.name,
-                    remedy="Build the scene again; its reader repairs footprints.",
-                )
+        check_buildings(scene)
         footprints = [b.polygon for b in scene.buildings]
         heights = [b.height_m for b in scene.buildings]
         crossing = [self.preset.bend_height_m(h) for h in heights]
@@ -175,8 +163,7 @@ class DominantPathSolver:
         for value in np.unique(height[mask]):
             z[height == value] = self.preset.bend_height_m(float(value))
         labels = new_labels(z / r, np.where(mask, np.uint8(ROOF), np.uint8(STREET)))
-        solid = np.array(footprints, object), np.array(heights, float)
-        return PreparedScene(scene.name, grid, *solid, mask, labels, walls, nobody)
+        return PreparedScene(scene, mask, labels, walls, nobody)
 
     def solve(
         self, prepared: PreparedScene, transmitter: Transmitter, obstacles: Obstacles = NO_OBSTACLES
@@ -203,7 +190,8 @@ class DominantPathSolver:
         self, prepared: PreparedScene, transmitter: Transmitter, obstacles: Obstacles = NO_OBSTACLES
     ) -> Detailed:
         """Path loss, and the class and the path of every pixel, see :meth:`solve`."""
-        _check(prepared, transmitter, obstacles)
+        check_transmitter(prepared.scene, transmitter)
+        check_obstacles(prepared.scene, transmitter, obstacles)
         source = self._source(prepared, transmitter)
         vehicles = make_vehicles(prepared.grid, prepared.labels, obstacles)
         labels = copy_labels(prepared.labels)
@@ -212,29 +200,51 @@ class DominantPathSolver:
         classes = np.where(prepared.mask, np.uint8(0), of_pixels(labels, "classes"))
         return Detailed(_pathloss(prepared, labels), classes, prepared.grid, labels, source)
 
-    def solve_frames(
-        self, prepared: PreparedScene, transmitter: Transmitter, frames: Sequence[Obstacles]
-    ) -> FloatArray:
-        """Path loss of the frames of a sequence, shape (F, n, n), each as from :meth:`solve`.
+    def solve_sequences(
+        self,
+        prepared: PreparedScene,
+        transmitters: Sequence[Transmitter],
+        frames: Sequence[Obstacles],
+    ) -> Iterator[FloatArray]:
+        """Maps of all frames for one transmitter after the other, shape (F, n, n) each.
 
-        The scene is solved once without vehicles, and in each frame only what its vehicles
-        change; a frame does not depend on the others. How exactly it is what :meth:`solve` gives
-        is measured in docs/dpm.md.
+        For each transmitter the scene is solved once without vehicles, and in each frame only what
+        its vehicles change; a frame does not depend on the others. How exactly it is what
+        :meth:`solve` gives is measured in docs/dpm.md.
+
+        Raises
+        ------
+        InputError
+            As :meth:`solve`.
         """
+        vehicles: list[Vehicles] = []
+        for transmitter in transmitters:
+            check_transmitter(prepared.scene, transmitter)
+            for obstacles in frames:
+                check_obstacles(prepared.scene, transmitter, obstacles)
+            vehicles = vehicles or [
+                make_vehicles(prepared.grid, prepared.labels, obstacles) for obstacles in frames
+            ]
+            yield self._sequence(prepared, transmitter, vehicles)
+
+    def _sequence(
+        self, prepared: PreparedScene, transmitter: Transmitter, frames: Sequence[Vehicles]
+    ) -> FloatArray:
+        """Maps of all frames, shape (F, n, n)."""
         source = self._source(prepared, transmitter)
-        base = None
+        labels, base = copy_labels(prepared.labels), None
         maps = np.empty((len(frames), *prepared.grid.shape), np.float32)
-        for k, obstacles in enumerate(frames):
-            _check(prepared, transmitter, obstacles)
-            vehicles = make_vehicles(prepared.grid, prepared.labels, obstacles)
+        for k, vehicles in enumerate(frames):
+            air = self._air(prepared, transmitter, vehicles.walls)
             if at_transmitter(source, vehicles):
-                maps[k] = self.solve(prepared, transmitter, obstacles)
+                from_scratch = copy_labels(prepared.labels)
+                put_vehicles(from_scratch, vehicles)
+                path_search(air, source, from_scratch)
+                maps[k] = _pathloss(prepared, from_scratch)
                 continue
             if base is None:
-                air = self._air(prepared, transmitter, prepared.no_vehicles)
-                labels = copy_labels(prepared.labels)
-                base, queue = solve_base(air, source, labels), new_queue(labels.size)
-            air = self._air(prepared, transmitter, vehicles.walls)
+                empty = self._air(prepared, transmitter, prepared.no_vehicles)
+                base, queue = solve_base(empty, source, labels), new_queue(labels.size)
             solve_frame(air, source, base, vehicles, labels, queue)
             maps[k] = _pathloss(prepared, labels)
         return maps
@@ -262,38 +272,3 @@ def _pathloss(prepared: PreparedScene, labels: LabelArray) -> FloatArray:
     pathloss = of_pixels(labels, "loss").astype(np.float32)
     pathloss[prepared.mask] = np.nan
     return pathloss
-
-
-def _check(prepared: PreparedScene, transmitter: Transmitter, obstacles: Obstacles) -> None:
-    """Refuse transmitters that stand where none can."""
-    x, y, z = transmitter.x, transmitter.y, transmitter.z_m
-    where = f"{prepared.name}, transmitter at ({x:g}, {y:g}), {z:g} m high"
-    if not (np.isfinite([x, y, z]).all() and z > 0 and prepared.grid.contains(x, y)):
-        raise InputError(
-            f"the transmitter is not on the tile of {prepared.grid.size_m:g} m.",
-            where=where,
-            remedy="Give local metres, counted from the tile's south-west corner.",
-        )
-    point = shapely.Point(x, y)
-    inside = shapely.contains(prepared.footprints, point) & (z < prepared.heights_m)
-    if inside.any():
-        i = int(np.argmax(inside))
-        raise InputError(
-            f"the transmitter is inside building {i}, which is {prepared.heights_m[i]:g} m high.",
-            where=where,
-            remedy="Place transmitters with `rmtools place-transmitters`.",
-        )
-    outlines = np.asarray(obstacles.outlines, float)
-    if outlines.ndim != 3 or outlines.shape[1:] != (4, 2) or not np.isfinite(outlines).all():
-        raise InputError(
-            f"vehicle outlines have shape {outlines.shape} or are not finite.",
-            where=where,
-            remedy="Give finite corners of shape (V, 4, 2).",
-        )
-    run_over = shapely.contains(shapely.polygons(outlines), point) & (z <= obstacles.height_m)
-    if run_over.any():
-        raise InputError(
-            f"the transmitter is inside vehicle {int(np.argmax(run_over))}.",
-            where=where,
-            remedy="Keep vehicles away from transmitters, or move the transmitter.",
-        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.frames import Vehicles
 from rmtools.radio.dpm.visibility import STREET
 from rmtools.radio.dpm.walls import build_walls, edges_of, to_pixels
@@ -61,7 +61,7 @@ def outline_nodes(n: int, edges: FloatArray) -> IntArray:
     return nodes
 
 
-@kernel
+@hot_kernel
 def _collect(n: int, edges: FloatArray, nodes: IntArray) -> int:
     """Count the nodes inside outlines, and store them when there is room."""
     count = 0

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeAlias
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.walls import BUCKET_PX, bucket_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ TOLERANCE_PX = 0.04
 ROOF_END_PX = 1.45
 
 
-@kernel
+@hot_kernel
 def _near(p: Point, au: float, av: float, bu: float, bv: float) -> bool:
     """Whether a point lies on an edge or within the tolerance of it."""
     du, dv = bu - au, bv - av
@@ -43,7 +43,7 @@ def _near(p: Point, au: float, av: float, bu: float, bv: float) -> bool:
     return eu * eu + ev * ev <= TOLERANCE_PX * TOLERANCE_PX
 
 
-@kernel
+@hot_kernel
 def stops(
     edges: FloatArray, e: int, p: Point, p_kind: int, q: Point, q_kind: int, length: float
 ) -> bool:
@@ -93,7 +93,7 @@ def stops(
     )
 
 
-@kernel
+@hot_kernel
 def blocker(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> int:
     """The edge that stops the straight line from p to q, or FREE.
 

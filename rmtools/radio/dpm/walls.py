@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from shapely.geometry.polygon import orient
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def build_walls(edges: FloatArray, top_px: FloatArray, n: int) -> Walls:
     return Walls(edges, highest, start, items, edges[items], buckets)
 
 
-@kernel
+@hot_kernel
 def _fill(
     edges: FloatArray, buckets: int, counts: IntArray, start: IntArray, items: IntArray
 ) -> None:
@@ -164,7 +164,7 @@ def _fill(
                 counts[k] += 1
 
 
-@kernel
+@hot_kernel
 def bucket_of(coordinate: float, buckets: int) -> int:
     """Row or column of the bucket that holds a coordinate; the outer buckets reach outwards."""
     return min(max(int(np.floor((coordinate + 0.5) / BUCKET_PX)), 0), buckets - 1)
