@@ -4,7 +4,7 @@ The scene without vehicles is solved once. In a frame most labels still hold. Th
 in the order in which they became final, which costs next to nothing, and only these nodes are
 searched for:
 
-* nodes whose last leg a vehicle cuts, and the pixels on vehicles;
+* nodes whose last leg meets a vehicle;
 * nodes whose last bend is one of these;
 * nodes to which no neighbour hands the label any more;
 * nodes to which one of these hands a better label.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rmtools.kernel import hot_kernel
-from rmtools.radio.dpm.labels import KNOWN, NONE, SOURCE, copy_labels, new_states, place
+from rmtools.radio.dpm.labels import KNOWN, SOURCE, copy_labels, new_states, place
 from rmtools.radio.dpm.queue import Queue, new_queue
 from rmtools.radio.dpm.search import (
     AROUND_WALLS,
@@ -31,13 +31,11 @@ from rmtools.radio.dpm.search import (
     Source,
     fill_yards,
     light,
-    reopen,
     spread,
 )
-from rmtools.radio.dpm.visibility import VEHICLE
 
 if TYPE_CHECKING:
-    from rmtools.radio.dpm.walls import Walls
+    from rmtools.radio.dpm.vehicles import Vehicles
     from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
 
 NEAR_PX = 4.0
@@ -76,27 +74,6 @@ class Base(NamedTuple):
     children: IntArray
     places: FloatArray
     box: FloatArray
-
-
-class Vehicles(NamedTuple):
-    """The vehicles of a frame in pixels.
-
-    Attributes
-    ----------
-    walls
-        Their sides.
-    discs
-        Centre and radius of the circle around each, shape (V, 3).
-    nodes
-        Street nodes on a vehicle.
-    top_px
-        Height of all of them.
-    """
-
-    walls: Walls
-    discs: FloatArray
-    nodes: IntArray
-    top_px: float
 
 
 def solve_base(air: Air, source: Source, labels: LabelArray) -> Base:
@@ -154,21 +131,10 @@ def solve_frame(
     watch = np.zeros(labels.size, np.uint8)
     watch[base.starts] = START
     _mark_legs(air, source, labels, base, vehicles.discs, watch)
-    put_vehicles(labels, vehicles)
-    _reopen_all(air.raster.side, labels, state, watch, vehicles.nodes)
     nobody = np.empty(0, np.int32)
     known = Knowledge(base.labels, base.order, base.loss, base.parent, watch)
     spread(air, source, labels, state, known, nobody, queue, AROUND_WALLS)
     fill_yards(air, source, labels, state, queue)
-
-
-def put_vehicles(labels: LabelArray, vehicles: Vehicles) -> None:
-    """Make the nodes on vehicles such."""
-    nodes = vehicles.nodes
-    labels["z"][nodes] = np.maximum(labels["z"][nodes], vehicles.top_px)
-    labels["kind"][nodes] = VEHICLE
-    labels["hidden_0"][nodes] = NONE
-    labels["hidden_1"][nodes] = NONE
 
 
 def at_transmitter(source: Source, vehicles: Vehicles) -> bool:
@@ -176,14 +142,6 @@ def at_transmitter(source: Source, vehicles: Vehicles) -> bool:
     discs = vehicles.discs
     gap = np.hypot(discs[:, 0] - source.at[0], discs[:, 1] - source.at[1]) - discs[:, 2]
     return bool((gap < NEAR_PX).any())
-
-
-@hot_kernel
-def _reopen_all(
-    side: int, labels: LabelArray, state: ByteArray, watch: ByteArray, nodes: IntArray
-) -> None:
-    for i in range(nodes.size):
-        reopen(side, labels, state, watch, nodes[i])
 
 
 @hot_kernel

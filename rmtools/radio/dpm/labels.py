@@ -43,7 +43,7 @@ LABEL = np.dtype(
         ("stopped_by_0", "i4"),  # edges of the walls that hid them, or FREE
         ("stopped_by_1", "i4"),
         ("rank", "i4"),  # how many nodes became final before
-        ("kind", "u1"),  # STREET, ROOF or VEHICLE
+        ("kind", "u1"),  # STREET or ROOF
         ("classes", "u1"),  # as in the solver
     ],
     align=True,
@@ -107,10 +107,3 @@ def place(raster: Raster, labels: LabelArray, source: Point, a: int) -> Point:
         return source
     row = a // raster.side
     return a - row * raster.side - 1.0, row - 1.0, labels[a].z
-
-
-@hot_kernel
-def adjacent(side: int, a: int, b: int) -> bool:
-    """Whether two nodes are neighbours."""
-    step = abs(a - b)
-    return step == 1 or abs(step - side) <= 1

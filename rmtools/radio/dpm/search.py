@@ -33,19 +33,23 @@ from rmtools.radio.dpm.labels import (
     SOURCE,
     TRIED,
     Raster,
-    adjacent,
     new_states,
     place,
 )
 from rmtools.radio.dpm.queue import Queue, front, new_queue, push, remove
-from rmtools.radio.dpm.visibility import FREE, ROOF, STREET, VEHICLE, Point, blocker, stops
+from rmtools.radio.dpm.vehicles import over_vehicles
+from rmtools.radio.dpm.visibility import (
+    FREE,
+    ROOF,
+    STREET,
+    Point,
+    blocker,
+    stops,
+)
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.walls import Walls
     from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
-
-VEHICLE_EPSILON_PX = 1e-3
-"""A bend lies this far above the vehicle, so that the path goes on over its neighbours."""
 
 ROOF_STEP_PX = 0.5
 """WinProp's roof loss comes in steps of half a metre."""
@@ -362,25 +366,29 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 if new_loss >= label.loss:
                     continue
 
-                # A step onto or off a roof is always free, and so is one over a vehicle.
-                step = a == f and not (giver.kind == STREET and at_kind == STREET)
+                # A step onto or off a roof is always free.
+                hops = 0
+                step = a == f and (giver.kind == ROOF or at_kind == ROOF)
                 if not (step or forced):
-                    if start_kind == VEHICLE:
-                        start = (start[0], start[1], start[2] + VEHICLE_EPSILON_PX)
                     by = blocker(start, start_kind, at, at_kind, walls)
-                    if by != FREE or (
-                        a != f and blocker(start, start_kind, at, at_kind, vehicles) != FREE
-                    ):
+                    if by == FREE and (blocker(start, start_kind, at, at_kind, vehicles) != FREE):
+                        # over the vehicles on a straight line
+                        hops, over = over_vehicles(eq, vehicles, start, at)
+                        new_extra += over
+                        new_loss += over
+                        if a == SOURCE:
+                            new_loss = distance_loss_db(eq, new_length, los=False) + new_extra
+                    if by != FREE or new_loss >= label.loss:
                         label.hidden_1, label.stopped_by_1 = label.hidden_0, label.stopped_by_0
                         label.hidden_0, label.stopped_by_0 = a, by
                         continue
 
                 label.loss, label.length, label.extra = new_loss, new_length, new_extra
-                label.parent, label.classes = a, 1
+                label.parent, label.classes = a, 1 + hops
                 if a != SOURCE:
                     above = labels[a].classes
                     roof = OVER_ROOF if labels[a].kind == ROOF else above & OVER_ROOF
-                    label.classes = min((above & BENDS) + 1, BENDS) | roof
+                    label.classes = min((above & BENDS) + 1 + hops, BENDS) | roof
                 push(queue, labels, q)
 
 
@@ -440,11 +448,11 @@ def _holds(
     a = label.parent
     if a != SOURCE and state[a] != KEPT:
         return False
-    if why & CHECK_LEG and not (a != SOURCE and adjacent(side, a, p)):
+    if why & CHECK_LEG:
         start, start_kind = place(raster, labels, source.at, a), STREET
         if a != SOURCE:
             start_kind = int(labels[a].kind)
-        at, at_kind = place(raster, labels, source.at, p), int(label.kind)
+        at, at_kind = place(raster, labels, source.at, p), int(labels[p].kind)
         if blocker(start, start_kind, at, at_kind, vehicles) != FREE:
             return False
     if not why & CHECK_GIVER or (why & START and a == SOURCE):

@@ -11,9 +11,7 @@ from rmtools.city.rasters import building_height
 from rmtools.radio.checks import check_buildings, check_obstacles, check_transmitter
 from rmtools.radio.dpm.equation import Equation
 from rmtools.radio.dpm.frames import (
-    Vehicles,
     at_transmitter,
-    put_vehicles,
     solve_base,
     solve_frame,
 )
@@ -21,7 +19,7 @@ from rmtools.radio.dpm.labels import NONE, Raster, copy_labels, new_labels, of_p
 from rmtools.radio.dpm.presets import Preset, resolve
 from rmtools.radio.dpm.queue import new_queue
 from rmtools.radio.dpm.search import Air, Source, path_search
-from rmtools.radio.dpm.vehicles import make_vehicles
+from rmtools.radio.dpm.vehicles import Vehicles, make_vehicles
 from rmtools.radio.dpm.visibility import ROOF, STREET
 from rmtools.radio.dpm.walls import Walls, build_walls, building_edges, to_metres, to_pixels
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
@@ -193,9 +191,8 @@ class DominantPathSolver:
         check_transmitter(prepared.scene, transmitter)
         check_obstacles(prepared.scene, transmitter, obstacles)
         source = self._source(prepared, transmitter)
-        vehicles = make_vehicles(prepared.grid, prepared.labels, obstacles)
+        vehicles = make_vehicles(prepared.grid, obstacles)
         labels = copy_labels(prepared.labels)
-        put_vehicles(labels, vehicles)
         path_search(self._air(prepared, transmitter, vehicles.walls), source, labels)
         classes = np.where(prepared.mask, np.uint8(0), of_pixels(labels, "classes"))
         return Detailed(_pathloss(prepared, labels), classes, prepared.grid, labels, source)
@@ -222,9 +219,7 @@ class DominantPathSolver:
             check_transmitter(prepared.scene, transmitter)
             for obstacles in frames:
                 check_obstacles(prepared.scene, transmitter, obstacles)
-            vehicles = vehicles or [
-                make_vehicles(prepared.grid, prepared.labels, obstacles) for obstacles in frames
-            ]
+            vehicles = vehicles or [make_vehicles(prepared.grid, obstacles) for obstacles in frames]
             yield self._sequence(prepared, transmitter, vehicles)
 
     def _sequence(
@@ -238,7 +233,6 @@ class DominantPathSolver:
             air = self._air(prepared, transmitter, vehicles.walls)
             if at_transmitter(source, vehicles):
                 from_scratch = copy_labels(prepared.labels)
-                put_vehicles(from_scratch, vehicles)
                 path_search(air, source, from_scratch)
                 maps[k] = _pathloss(prepared, from_scratch)
                 continue

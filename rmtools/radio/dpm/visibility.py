@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Point: TypeAlias = tuple[float, float, float]
 """(u, v, z) in pixels; z is the height above the street."""
 
-STREET, ROOF, VEHICLE = 0, 1, 2
+STREET, ROOF = 0, 1
 
 FREE = -1
 
@@ -79,13 +79,13 @@ def stops(
     if q_kind != STREET and top <= q[2] and (1.0 - t) * length <= ROOF_END_PX:
         return False
     # an end on the wall; seen from its own roof (inside is negative) its foot is hidden
-    if (q[2] < top or side_q > 0.0) and _near(p, au, av, bu, bv):
+    if (q[2] <= top or side_q > 0.0) and _near(p, au, av, bu, bv):
         return False
-    if (pz < top or side_p > 0.0) and _near(q, au, av, bu, bv):
+    if (pz <= top or side_p > 0.0) and _near(q, au, av, bu, bv):
         return False
     # a corner over which the line comes in along the wall on which it ends
     return not (
-        max(pz, q[2]) < top
+        max(pz, q[2]) <= top
         and (
             (side_a == 0.0 and _near(q, au, av, edges[e, 4], edges[e, 5]))
             or (side_b == 0.0 and _near(q, bu, bv, edges[e, 6], edges[e, 7]))
@@ -102,7 +102,7 @@ def blocker(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> int:
     p, q
         Ends of the line; q is the end that is reached.
     p_kind, q_kind
-        STREET, or ROOF or VEHICLE for an end on top of one.
+        STREET, or ROOF for an end on a roof.
     walls
         What may stand in the way.
     """
