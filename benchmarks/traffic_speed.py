@@ -39,10 +39,10 @@ from rmtools.seeds import generator
 from rmtools.traffic.config import TrafficConfig
 from rmtools.traffic.drivable import drivable_field
 from rmtools.traffic.engine import (
+    cells_of,
     desired_speeds,
     fleet_of,
     generate_scene,
-    ground_of,
     rules_of,
     simulate_batch,
 )
@@ -101,16 +101,17 @@ def motion_rate(
         poses = seed_vehicles(field, config, rngs)
         fleets = fleet_of(poses, np.stack([desired_speeds(config, rng) for rng in rngs]))
         steps += int((fleets["state"] >= 0).sum()) * (config.frames - 1)
-        work.append((ground_of(field, config), rules_of(config, field.grid), fleets))
+        scenery = cells_of(field, config), field.obstacle, rules_of(config, field.grid)
+        work.append((scenery, fleets))
     shape = config.trajectories, config.frames, config.vehicles
     record = (*np.empty((4, *shape)), np.empty(shape, np.int8))
 
     seconds = 0.0
-    for ground, rules, fleets in work:
+    for scenery, fleets in work:
         tries = [fleets.copy() for _ in range(STRETCHES)]
         seconds += least(
             STRETCHES,
-            lambda: drive(ground, rules, tries.pop(), 0, record),  # noqa: B023
+            lambda: drive(*scenery, tries.pop(), 0, record),  # noqa: B023
         )
     return steps / seconds
 

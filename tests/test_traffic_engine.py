@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rmtools.grid import Grid
 from rmtools.traffic.config import TrafficConfig
 from rmtools.traffic.drivable import drivable_field
-from rmtools.traffic.engine import desired_speeds, fleet_of, ground_of, rules_of, simulate
+from rmtools.traffic.engine import cells_of, desired_speeds, fleet_of, rules_of, simulate
 from rmtools.traffic.motion import ALL, FRONT, advance, look
 from rmtools.traffic.overlap import pose_at
 from rmtools.traffic.tracks import State, outlines
@@ -48,7 +48,7 @@ class Traffic:
 
     def __init__(self, field, config, poses):
         self.field, self.config, self.size = field, config, config.size
-        self.ground, self.rules = ground_of(field, config), rules_of(config, field.grid)
+        self.cells, self.rules = cells_of(field, config), rules_of(config, field.grid)
         start = np.array(poses, float).reshape(-1, 3).T
         self.fleet = fleet_of(start, np.full(len(poses), config.speed_mps))
         self.reference = traffic_reference.Traffic(field, config, rng())
@@ -61,7 +61,7 @@ class Traffic:
         return self.fleet[name]
 
     def advance(self):
-        advance(self.ground, self.rules, self.fleet)
+        advance(self.cells, self.field.obstacle, self.rules, self.fleet)
         self.reference.advance()
         for name in ("x", "y", "heading", "speed", "state", "still"):
             np.testing.assert_array_equal(self.fleet[name], getattr(self.reference, name))
@@ -73,7 +73,7 @@ class Traffic:
         """What the compiled probes find, compared with all that those of the reference find."""
         room = np.empty(ALL)
         here = pose_at(x, y, heading)
-        count = look(self.ground, self.rules, here, ALL if wide else FRONT, room)
+        count = look(self.cells, GRID.n, self.rules, here, ALL if wide else FRONT, room)
         found = room[:count].tolist()
         every = self.reference.turns(traffic_reference.Pose(x, y, heading), wide=wide)
         assert found == (every if wide or found != [0.0] else every[:1])

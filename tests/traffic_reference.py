@@ -44,10 +44,10 @@ def holds(field, x, y):
 
 def nearest(field, x, y):
     """The point itself if it is on the lane, else the centre of the nearest lane pixel, or None."""
-    if not field.nearest_lane.size:
+    if not field.lane.any():
         return None
     row, col = pixel(field, x, y)
-    near = field.nearest_lane[row + field.pad, col + field.pad]
+    near = field.nearest_lane[:, row + field.pad, col + field.pad]
     if tuple(near) == (row, col):
         return x, y
     r, n = field.grid.resolution_m, field.grid.n

@@ -20,6 +20,10 @@ MIN_ANISOTROPY = 0.2
 """Below it (squares, the middle of junctions) no street direction stands out."""
 
 
+FAR = -32768
+"""The row and column of the nearest lane pixel where there is none; no vehicle starts there."""
+
+
 @dataclass(frozen=True)
 class DrivableField:
     """What a vehicle knows about the static scene; the same for all its trajectories.
@@ -42,8 +46,7 @@ class DrivableField:
         How clearly that direction stands out, 0 (not at all) to 1 (a line), shape (n, n).
     nearest_lane
         Row and column of the lane pixel nearest to every pixel of the tile and of a margin of
-        `pad` pixels around it, int16, shape (n + 2 pad, n + 2 pad, 2); empty where there is no
-        lane. As small as can be, because vehicles look it up all the time.
+        `pad` pixels around it, shape (2, n + 2 pad, n + 2 pad); FAR in a scene without lanes.
     pad
         Pixels that a probe may reach beyond the tile.
     """
@@ -99,12 +102,13 @@ def drivable_field(
     lane = lane_area(area, grid, config.vehicle_width_m)
     street, anisotropy = street_direction(area, grid, config.lookahead_m)
     pad = int(np.ceil(config.lookahead_m / grid.resolution_m)) + 1
-    nearest = np.zeros((0, 0, 2), np.int16)
+    shape = grid.n + 2 * pad, grid.n + 2 * pad
+    nearest = np.full((2, *shape), FAR)
     if lane.any():
-        rows, cols = distance_transform_edt(
+        nearest = distance_transform_edt(
             ~np.pad(lane, pad), return_distances=False, return_indices=True
         )
-        nearest = np.stack([rows - pad, cols - pad], axis=-1, dtype=np.int16, casting="unsafe")
+        nearest -= pad
     return DrivableField(
         grid,
         config.vehicle_width_m,

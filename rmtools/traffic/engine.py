@@ -15,7 +15,7 @@ from scipy.ndimage import maximum_filter
 
 from rmtools.seeds import generator
 from rmtools.traffic.drivable import drivable_field_of
-from rmtools.traffic.motion import CLEAR, NARROW, NO_ROAD, VEHICLE, Ground, Rules, drive
+from rmtools.traffic.motion import CELL, CLEAR, NARROW, NO_ROAD, RULES, VEHICLE, drive
 from rmtools.traffic.seeding import seed as seed_vehicles
 from rmtools.traffic.tracks import State, Tracks
 
@@ -127,7 +127,8 @@ def _drive(
     x, y, heading, speed = np.empty((4, len(rngs), config.frames, config.vehicles))
     state = np.empty(x.shape, np.int8)
     drive(
-        ground_of(field, config),
+        cells_of(field, config),
+        field.obstacle,
         rules_of(config, field.grid),
         fleet_of(poses, desired),
         config.warmup_frames,
@@ -170,28 +171,31 @@ def fleet_of(poses: FloatArray, desired: FloatArray) -> NDArray[np.void]:
     return fleet
 
 
-def ground_of(field: DrivableField, config: TrafficConfig) -> Ground:
-    """A field as the compiled rules take it."""
+def cells_of(field: DrivableField, config: TrafficConfig) -> NDArray[np.void]:
+    """A field as the compiled rules take it, of type CELL, shape (n + 2 pad, n + 2 pad)."""
     half_diagonal = hypot(config.vehicle_length_m, config.vehicle_width_m) / 2
     # A hair more than a vehicle reaches, so that no rounding error makes a pixel clear.
     reach = ceil(half_diagonal / field.grid.resolution_m + 1e-6)
     tight = maximum_filter(field.obstacle, 2 * reach + 1, mode="constant", cval=1)
-    room = np.where(tight, NARROW, CLEAR).astype(np.uint8)
-    room[~field.area] = NO_ROAD
-    return Ground(room, field.obstacle, field.nearest_lane)
+    cells = np.empty(field.nearest_lane.shape[1:], CELL)
+    cells["lane_row"], cells["lane_col"] = field.nearest_lane
+    cells["room"] = NO_ROAD
+    tile = slice(field.pad, field.pad + field.grid.n)
+    cells["room"][tile, tile][field.area] = np.where(tight, NARROW, CLEAR)[field.area]
+    return cells
 
 
-def rules_of(config: TrafficConfig, grid: Grid) -> Rules:
-    """The parameters as the compiled rules take them."""
+def rules_of(config: TrafficConfig, grid: Grid) -> np.void:
+    """The parameters as the compiled rules take them, of type RULES."""
     side, wide = radians(config.probe_angle_deg), radians(config.wide_angle_deg)
-    return Rules(
-        r=grid.resolution_m,
-        length=config.vehicle_length_m,
-        width=config.vehicle_width_m,
-        lookahead=config.lookahead_m,
-        search_radius=config.search_radius_m,
-        probes=(0.0, side, -side, wide, -wide),
-        stuck_frames=config.stuck_frames,
-        least_turn=radians(config.probe_angle_deg / 2),
-        smoothing=config.smoothing,
-    )
+    rules = np.zeros(1, RULES)
+    rules["r"] = grid.resolution_m
+    rules["length"] = config.vehicle_length_m
+    rules["width"] = config.vehicle_width_m
+    rules["lookahead"] = config.lookahead_m
+    rules["search_radius"] = config.search_radius_m
+    rules["probes"] = 0.0, side, -side, wide, -wide
+    rules["stuck_frames"] = config.stuck_frames
+    rules["least_turn"] = radians(config.probe_angle_deg / 2)
+    rules["smoothing"] = config.smoothing
+    return rules[0]

@@ -7,7 +7,7 @@ the shortcuts that are taken here; both give the same bits.
 from __future__ import annotations
 
 from math import atan2, cos, floor, pi, sin
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rmtools.types import BoolArray, ByteArray, FloatArray, IntArray
+    from rmtools.types import BoolArray, FloatArray, IntArray
 
-    Fleet: TypeAlias = NDArray[np.void]  # of VEHICLE
-    Vehicle: TypeAlias = Any  # one of them, with the fields as attributes in compiled code
+    Array: TypeAlias = NDArray[np.void]
+    Record: TypeAlias = Any  # an element; in compiled code its fields are attributes
 
 BRAKING = (1.0, 0.5, 0.25)
 """Parts of a step that are tried before a vehicle stops."""
@@ -64,65 +64,43 @@ VEHICLE = np.dtype(
 """A vehicle at one moment; in slots that are not used the numbers are NaN."""
 
 
-class Rules(NamedTuple):
-    """Parameters of the motion in metres, radians and frames.
+RULES = np.dtype(
+    [
+        ("r", np.float64),  # side of a pixel in metres
+        ("length", np.float64),  # of a vehicle in metres
+        ("width", np.float64),
+        ("lookahead", np.float64),  # distance of the probes in metres
+        ("search_radius", np.float64),  # of a road pixel from the probe that sees it, in metres
+        ("probes", np.float64, (ALL,)),  # angles from the heading in radians, straight ahead first
+        ("stuck_frames", np.int64),  # a vehicle still for more frames than this is stuck
+        ("least_turn", np.float64),  # smallest angle by which a stuck vehicle turns on the spot
+        ("smoothing", np.float64),  # share of the way to the target heading per frame
+    ],
+    align=True,
+)
+"""Parameters of the motion."""
 
-    Attributes
-    ----------
-    r
-        Side of a pixel.
-    length, width
-        Of a vehicle.
-    lookahead, search_radius
-        Distance of the probes, and of a road pixel from the probe that sees it.
-    probes
-        Angles from the heading to the probes, the one straight ahead first, the two of a stuck
-        vehicle last.
-    stuck_frames
-        A vehicle still for more frames than this is stuck.
-    least_turn
-        Smallest angle by which a stuck vehicle turns on the spot.
-    smoothing
-        Share of the way to the target heading per frame.
-    """
+CELL = np.dtype(
+    [
+        ("lane_row", np.int16),  # of the nearest lane pixel
+        ("lane_col", np.int16),
+        ("room", np.int16),  # for a vehicle with its centre here: NO_ROAD, or NARROW, or CLEAR
+    ],
+    align=True,
+)
+"""A pixel of the ground, as small as can be because vehicles look them up all the time.
 
-    r: float
-    length: float
-    width: float
-    lookahead: float
-    search_radius: float
-    probes: tuple[float, float, float, float, float]
-    stuck_frames: int
-    least_turn: float
-    smoothing: float
-
-
-class Ground(NamedTuple):
-    """What a vehicle knows about the static scene.
-
-    Attributes
-    ----------
-    room
-        What a vehicle finds with its centre on a pixel, shape (n, n): NO_ROAD, or a road that is
-        NARROW for some headings because of the pixels it may not overlap or of the edge of the
-        tile, or CLEAR for all of them.
-    obstacle
-        Pixels that it may not overlap, shape (n, n).
-    nearest
-        Row and column of the lane pixel nearest to every pixel, shape (m, m, 2), with a margin
-        around the tile; empty in a scene without lanes.
-    """
-
-    room: ByteArray
-    obstacle: BoolArray
-    nearest: IntArray
+A road is NARROW where some headings are impossible, because of an obstacle or the edge of the
+tile, and CLEAR elsewhere.
+"""
 
 
 @kernel
 def drive(
-    ground: Ground,
-    rules: Rules,
-    fleets: Fleet,
+    cells: Array,
+    obstacle: BoolArray,
+    rules: Record,
+    fleets: Array,
     warmup: int,
     record: tuple[FloatArray, FloatArray, FloatArray, FloatArray, IntArray],
 ) -> None:
@@ -130,8 +108,13 @@ def drive(
 
     Parameters
     ----------
-    ground, rules
-        The same for all.
+    cells
+        The ground, type CELL, shape (n + 2 pad, n + 2 pad): the tile and a margin around it that
+        no probe leaves.
+    obstacle
+        Pixels that a vehicle may not overlap, shape (n, n).
+    rules
+        Of type RULES.
     fleets
         The vehicles of every trajectory at their start, type VEHICLE, shape (T, V); they move.
     warmup
@@ -140,18 +123,14 @@ def drive(
         Where to write x, y, heading in radians, speed and state, shape (T, F, V) each.
     """
     x, y, heading, speed, state = record
-    ground = Ground(
-        borrowed(ground.room),
-        borrowed(ground.obstacle),
-        borrowed(ground.nearest),
-    )
+    cells, obstacle = borrowed(cells), borrowed(obstacle)
     for t in range(fleets.shape[0]):
         fleet = borrowed(fleets[t])
         for _ in range(warmup):
-            advance(ground, rules, fleet)
+            advance(cells, obstacle, rules, fleet)
         for frame in range(x.shape[1]):
             if frame > 0:
-                advance(ground, rules, fleet)
+                advance(cells, obstacle, rules, fleet)
             for v in range(fleet.size):
                 vehicle = fleet[v]
                 if frame == 0 and vehicle.state != ABSENT:
@@ -162,22 +141,22 @@ def drive(
 
 
 @kernel
-def advance(ground: Ground, rules: Rules, fleet: Fleet) -> None:
+def advance(cells: Array, obstacle: BoolArray, rules: Record, fleet: Array) -> None:
     """One frame: every vehicle in slot order, against where all others are by then."""
     for v in range(fleet.size):
         if fleet[v].state != ABSENT:
-            advance_vehicle(ground, rules, fleet, v)
+            advance_vehicle(cells, obstacle, rules, fleet, v)
 
 
 @kernel
-def advance_vehicle(ground: Ground, rules: Rules, fleet: Fleet, v: int) -> None:
+def advance_vehicle(cells: Array, obstacle: BoolArray, rules: Record, fleet: Array, v: int) -> None:
     """One frame of vehicle `v`."""
     vehicle = fleet[v]
     turns = vehicle.turns
     here = pose_of(vehicle)
     stuck = vehicle.still > rules.stuck_frames
     # Best aligned only; a stuck vehicle takes the best aligned of those that let it move.
-    options = look(ground, rules, here, ALL if stuck else FRONT, turns)
+    options = look(cells, obstacle.shape[0], rules, here, ALL if stuck else FRONT, turns)
     if not stuck:
         options = min(options, 1)
     step = vehicle.desired * FRAME_INTERVAL_S
@@ -192,7 +171,7 @@ def advance_vehicle(ground: Ground, rules: Rules, fleet: Fleet, v: int) -> None:
                 ahead.cosine,
                 ahead.sine,
             )
-            verdict = trial(ground, rules, fleet, v, pose)
+            verdict = trial(cells, obstacle, rules, fleet, v, pose)
             if verdict == MOVING:
                 put(vehicle, pose, part * vehicle.desired, MOVING if part == 1.0 else SLOWED)
                 return
@@ -201,20 +180,22 @@ def advance_vehicle(ground: Ground, rules: Rules, fleet: Fleet, v: int) -> None:
         if stuck and abs(turns[k]) < rules.least_turn:
             continue
         pose = turned(here, rules.smoothing * turns[k])
-        if trial(ground, rules, fleet, v, pose) == MOVING:
+        if trial(cells, obstacle, rules, fleet, v, pose) == MOVING:
             put(vehicle, pose, 0.0, verdict)
             return
     put(vehicle, here, 0.0, verdict)
 
 
 @kernel
-def look(ground: Ground, rules: Rules, here: Pose, probes: int, turns: FloatArray) -> int:
+def look(cells: Array, n: int, rules: Record, here: Pose, probes: int, turns: FloatArray) -> int:
     """Where a vehicle could head for.
 
     Parameters
     ----------
-    ground, rules
-        The static scene and the parameters.
+    cells, rules
+        As for :func:`drive`.
+    n
+        Pixels along the side of the tile.
     here
         Pose of the vehicle.
     probes
@@ -230,10 +211,7 @@ def look(ground: Ground, rules: Rules, here: Pose, probes: int, turns: FloatArra
         The number of angles.
     """
     found = 0
-    n, nearest = ground.room.shape[0], ground.nearest
-    if nearest.size == 0:
-        return found
-    r, pad = rules.r, (nearest.shape[0] - n) // 2
+    r, pad = rules.r, (cells.shape[0] - n) // 2
     for k in range(probes):
         cosine, sine = here.cosine, here.sine
         turn = rules.probes[k]
@@ -241,10 +219,9 @@ def look(ground: Ground, rules: Rules, here: Pose, probes: int, turns: FloatArra
             cosine, sine = cos(here.heading + turn), sin(here.heading + turn)
         x, y = here.x + rules.lookahead * cosine, here.y + rules.lookahead * sine
         row, col = n - 1 - floor(y / r), floor(x / r)
-        near_row = nearest[row + pad, col + pad, 0]
-        near_col = nearest[row + pad, col + pad, 1]
-        if near_row != row or near_col != col:
-            near_x, near_y = (near_col + 0.5) * r, (n - near_row - 0.5) * r
+        cell = cells[row + pad, col + pad]
+        if cell.lane_row != row or cell.lane_col != col:
+            near_x, near_y = (cell.lane_col + 0.5) * r, (n - cell.lane_row - 0.5) * r
             dx, dy = near_x - x, near_y - y
             if dx * dx + dy * dy > rules.search_radius * rules.search_radius:
                 continue
@@ -287,15 +264,18 @@ def wrapped(angle: float) -> float:
 
 
 @kernel
-def trial(ground: Ground, rules: Rules, fleet: Fleet, v: int, pose: Pose) -> int:
+def trial(
+    cells: Array, obstacle: BoolArray, rules: Record, fleet: Array, v: int, pose: Pose
+) -> int:
     """MOVING if vehicle `v` may take a pose, WAITING or BLOCKED for what is in the way."""
-    n, r, length, width = ground.room.shape[0], rules.r, rules.length, rules.width
+    n, r, length, width = obstacle.shape[0], rules.r, rules.length, rules.width
     row, col = n - 1 - floor(pose.y / r), floor(pose.x / r)
-    room = ground.room[row, col] if 0 <= row < n and 0 <= col < n else NO_ROAD
+    pad = (cells.shape[0] - n) // 2
+    room = cells[row + pad, col + pad].room if 0 <= row < n and 0 <= col < n else NO_ROAD
     if room != CLEAR and (
         room == NO_ROAD
         or leaves_tile(pose, length, width, n * r)
-        or hits_pixels(pose, length, width, ground.obstacle, r)
+        or hits_pixels(pose, length, width, obstacle, r)
     ):
         return BLOCKED
     for u in range(fleet.size):
@@ -311,13 +291,13 @@ def trial(ground: Ground, rules: Rules, fleet: Fleet, v: int, pose: Pose) -> int
 
 
 @kernel
-def pose_of(vehicle: Vehicle) -> Pose:
+def pose_of(vehicle: Record) -> Pose:
     """Pose of a vehicle of type VEHICLE."""
     return Pose(vehicle.x, vehicle.y, vehicle.heading, vehicle.cosine, vehicle.sine)
 
 
 @kernel
-def put(vehicle: Vehicle, pose: Pose, speed: float, state: int) -> None:
+def put(vehicle: Record, pose: Pose, speed: float, state: int) -> None:
     """Give a vehicle of type VEHICLE a new pose, speed in m/s and state."""
     heading = wrapped(pose.heading)
     if heading != pose.heading:
