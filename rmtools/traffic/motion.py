@@ -38,10 +38,10 @@ BRAKING = (1.0, 0.5, 0.25)
 ABSENT, SEEDED, MOVING, SLOWED, WAITING, BLOCKED = map(int, State)
 
 NO_ROAD, NARROW, CLEAR = range(3)
+"""What a vehicle finds with its centre on a pixel, see CELL."""
 
 SAME_ANGLE = 1e9
 """Angles that round to the same multiple of 1e-9 radians count as equal."""
-
 
 FRONT, ALL = 3, 5
 """Probes of a vehicle, and of a stuck one."""
@@ -63,7 +63,6 @@ VEHICLE = np.dtype(
 )
 """A vehicle at one moment; in slots that are not used the numbers are NaN."""
 
-
 RULES = np.dtype(
     [
         ("r", np.float64),  # side of a pixel in metres
@@ -84,7 +83,7 @@ CELL = np.dtype(
     [
         ("lane_row", np.int16),  # of the nearest lane pixel
         ("lane_col", np.int16),
-        ("room", np.int16),  # for a vehicle with its centre here: NO_ROAD, or NARROW, or CLEAR
+        ("room", np.int16),  # NO_ROAD, NARROW or CLEAR
     ],
     align=True,
 )
