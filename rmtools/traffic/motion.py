@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmtools.kernel import kernel
-from rmtools.traffic.borrowed import borrowed
+from rmtools.kernel import hot_kernel
 from rmtools.traffic.overlap import (
     Pose,
     hits_pixels,
@@ -94,7 +93,7 @@ tile, and CLEAR elsewhere.
 """
 
 
-@kernel
+@hot_kernel
 def drive(
     cells: Array,
     obstacle: BoolArray,
@@ -122,9 +121,8 @@ def drive(
         Where to write x, y, heading in radians, speed and state, shape (T, F, V) each.
     """
     x, y, heading, speed, state = record
-    cells, obstacle = borrowed(cells), borrowed(obstacle)
     for t in range(fleets.shape[0]):
-        fleet = borrowed(fleets[t])
+        fleet = fleets[t]
         for _ in range(warmup):
             advance(cells, obstacle, rules, fleet)
         for frame in range(x.shape[1]):
@@ -139,7 +137,7 @@ def drive(
                 state[t, frame, v] = vehicle.state
 
 
-@kernel
+@hot_kernel
 def advance(cells: Array, obstacle: BoolArray, rules: Record, fleet: Array) -> None:
     """One frame: every vehicle in slot order, against where all others are by then."""
     for v in range(fleet.size):
@@ -147,7 +145,7 @@ def advance(cells: Array, obstacle: BoolArray, rules: Record, fleet: Array) -> N
             advance_vehicle(cells, obstacle, rules, fleet, v)
 
 
-@kernel
+@hot_kernel
 def advance_vehicle(cells: Array, obstacle: BoolArray, rules: Record, fleet: Array, v: int) -> None:
     """One frame of vehicle `v`."""
     vehicle = fleet[v]
@@ -185,7 +183,7 @@ def advance_vehicle(cells: Array, obstacle: BoolArray, rules: Record, fleet: Arr
     put(vehicle, here, 0.0, verdict)
 
 
-@kernel
+@hot_kernel
 def look(cells: Array, n: int, rules: Record, here: Pose, probes: int, turns: FloatArray) -> int:
     """Where a vehicle could head for.
 
@@ -237,7 +235,7 @@ def look(cells: Array, n: int, rules: Record, here: Pose, probes: int, turns: Fl
     return found
 
 
-@kernel
+@hot_kernel
 def better(turn: float, other: float) -> bool:
     """Whether a vehicle prefers one turn, in radians, to another."""
     angle, than = np.rint(abs(turn) * SAME_ANGLE), np.rint(abs(other) * SAME_ANGLE)
@@ -248,13 +246,13 @@ def better(turn: float, other: float) -> bool:
     return turn < other
 
 
-@kernel
+@hot_kernel
 def turned(pose: Pose, turn: float) -> Pose:
     """Pose after a turn on the spot by an angle in radians."""
     return pose if turn == 0.0 else pose_at(pose.x, pose.y, pose.heading + turn)
 
 
-@kernel
+@hot_kernel
 def wrapped(angle: float) -> float:
     """An angle in [-3 pi, 3 pi] as the one in [-pi, pi], without any rounding error."""
     if angle > pi:
@@ -262,7 +260,7 @@ def wrapped(angle: float) -> float:
     return angle + 2 * pi if angle < -pi else angle
 
 
-@kernel
+@hot_kernel
 def trial(
     cells: Array, obstacle: BoolArray, rules: Record, fleet: Array, v: int, pose: Pose
 ) -> int:
@@ -289,13 +287,13 @@ def trial(
     return MOVING
 
 
-@kernel
+@hot_kernel
 def pose_of(vehicle: Record) -> Pose:
     """Pose of a vehicle of type VEHICLE."""
     return Pose(vehicle.x, vehicle.y, vehicle.heading, vehicle.cosine, vehicle.sine)
 
 
-@kernel
+@hot_kernel
 def put(vehicle: Record, pose: Pose, speed: float, state: int) -> None:
     """Give a vehicle of type VEHICLE a new pose, speed in m/s and state."""
     heading = wrapped(pose.heading)

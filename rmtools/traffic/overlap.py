@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import cos, floor, sin
 from typing import TYPE_CHECKING, NamedTuple
 
-from rmtools.kernel import kernel
+from rmtools.kernel import hot_kernel
 
 if TYPE_CHECKING:
     from rmtools.types import BoolArray
@@ -35,20 +35,20 @@ class Pose(NamedTuple):
     sine: float
 
 
-@kernel
+@hot_kernel
 def pose_at(x: float, y: float, heading: float) -> Pose:
     """Pose with the given centre in metres and direction in radians."""
     return Pose(x, y, heading, cos(heading), sin(heading))
 
 
-@kernel
+@hot_kernel
 def half_box(pose: Pose, length: float, width: float) -> tuple[float, float]:
     """Half the sides of the axis-parallel box around a vehicle, in metres."""
     c, s = abs(pose.cosine), abs(pose.sine)
     return length / 2 * c + width / 2 * s, length / 2 * s + width / 2 * c
 
 
-@kernel
+@hot_kernel
 def leaves_tile(pose: Pose, length: float, width: float, side: float) -> bool:
     """Whether any part of a vehicle is outside the tile, a square with sides of `side` metres."""
     half_x, half_y = half_box(pose, length, width)
@@ -60,7 +60,7 @@ def leaves_tile(pose: Pose, length: float, width: float, side: float) -> bool:
     )
 
 
-@kernel
+@hot_kernel
 def hits_pixels(pose: Pose, length: float, width: float, obstacle: BoolArray, r: float) -> bool:
     """Whether a vehicle overlaps the square of any pixel of a mask.
 
@@ -98,7 +98,7 @@ def hits_pixels(pose: Pose, length: float, width: float, obstacle: BoolArray, r:
     return False
 
 
-@kernel
+@hot_kernel
 def hits_vehicle(pose: Pose, other: Pose, length: float, width: float) -> bool:
     """Whether two vehicles of the same length and width in metres overlap."""
     dx, dy = other.x - pose.x, other.y - pose.y
