@@ -27,6 +27,23 @@ def test_loss_behind_a_vehicle_is_one_bend_and_the_other_exponent() -> None:
         assert expected - 0.01 <= found.pathloss_db[row, col] <= expected + 0.5
 
 
+def test_the_path_over_a_vehicle_bends_at_its_first_side() -> None:
+    found = SOLVER.solve_detailed(SOLVER.prepare(scene()), TX, CAR)
+    path = found.path(31, 50)
+    np.testing.assert_allclose(path, [(10.5, 32.5, 1.5), (24.2, 32.5, 1.5), (50.5, 32.5, 1.5)])
+
+
+def test_a_high_vehicle_costs_one_bend_up_and_one_down() -> None:
+    """4 m high and too long to go round, its sides 13.7 m and 22.3 m from the ends."""
+    high = cars((24.2, 1.3, 28.2, 63.3), height_m=4.0)
+    found = SOLVER.solve_detailed(SOLVER.prepare(scene()), TX, high)
+    path = found.path(31, 50)
+    np.testing.assert_allclose(path[1:3], [(24.2, 32.5, 4.0), (28.2, 32.5, 4.0)])
+    over = path_loss_db(SOLVER.preset, 40.0, np.degrees(np.arctan2(2.5, [13.7, 22.3])).tolist())
+    assert found.classes[31, 50] == 3
+    assert found.pathloss_db[31, 50] == pytest.approx(over, abs=0.01)
+
+
 def test_shadow_of_a_vehicle_is_where_shapely_puts_it() -> None:
     import shapely
 

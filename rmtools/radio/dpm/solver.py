@@ -15,11 +15,11 @@ from rmtools.radio.dpm.frames import (
     solve_base,
     solve_frame,
 )
-from rmtools.radio.dpm.labels import NONE, Raster, copy_labels, new_labels, of_pixels
+from rmtools.radio.dpm.labels import BENDS, Raster, copy_labels, new_labels, of_pixels
 from rmtools.radio.dpm.presets import Preset, resolve
 from rmtools.radio.dpm.queue import new_queue
 from rmtools.radio.dpm.search import Air, Source, path_search
-from rmtools.radio.dpm.vehicles import Vehicles, make_vehicles
+from rmtools.radio.dpm.vehicles import Vehicles, lifted_points, make_vehicles
 from rmtools.radio.dpm.visibility import ROOF, STREET
 from rmtools.radio.dpm.walls import Walls, build_walls, building_edges, to_metres, to_pixels
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
@@ -81,9 +81,10 @@ class Detailed:
     _grid: Grid
     _labels: LabelArray
     _source: Source
+    _vehicles: Walls
 
     def path(self, row: int, col: int) -> FloatArray:
-        """Points of the path to a pixel: transmitter, bends, receiver.
+        """Points of the path to a pixel: transmitter, bends (over vehicles too), receiver.
 
         Returns
         -------
@@ -103,11 +104,18 @@ class Detailed:
             return np.zeros((0, 3))
         side = n + 2
         nodes = [(row + 1) * side + col + 1]
-        while (parent := int(self._labels["parent"][nodes[-1]])) > NONE and parent >= 0:
+        while (parent := int(self._labels["parent"][nodes[-1]])) >= 0:
             nodes.append(parent)
         back = np.array(nodes[::-1])
+        bends = (self._labels["classes"][back] & BENDS).astype(int) - 1
         places = np.column_stack([back % side - 1.0, back // side - 1.0, self._labels["z"][back]])
-        return to_metres(self._grid, np.vstack([self._source.at, places]))
+        points = [np.array([self._source.at])]
+        for k, place in enumerate(places):
+            over = bends[k] - (bends[k - 1] + 1 if k else 0)
+            if over:
+                points.append(lifted_points(self._vehicles, points[-1][-1], place, over))
+            points.append(place[None])
+        return to_metres(self._grid, np.concatenate(points))
 
 
 class DominantPathSolver:
@@ -195,7 +203,8 @@ class DominantPathSolver:
         labels = copy_labels(prepared.labels)
         path_search(self._air(prepared, transmitter, vehicles.walls), source, labels)
         classes = np.where(prepared.mask, np.uint8(0), of_pixels(labels, "classes"))
-        return Detailed(_pathloss(prepared, labels), classes, prepared.grid, labels, source)
+        found = _pathloss(prepared, labels), classes
+        return Detailed(*found, prepared.grid, labels, source, vehicles.walls)
 
     def solve_sequences(
         self,

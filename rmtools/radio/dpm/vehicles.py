@@ -55,6 +55,26 @@ def make_vehicles(grid: Grid, obstacles: Obstacles) -> Vehicles:
 
 
 @hot_kernel
+def first_and_last(vehicles: Walls, start: Point, at: Point) -> tuple[float, float]:
+    """Shares of a straight line at which it crosses the first and the last side in its way."""
+    top = vehicles.highest
+    du, dv = at[0] - start[0], at[1] - start[1]
+    first, last = 1.0, 0.0
+    for e in range(vehicles.edges.shape[0]):
+        au, av = vehicles.edges[e, 0] - start[0], vehicles.edges[e, 1] - start[1]
+        bu, bv = vehicles.edges[e, 2] - start[0], vehicles.edges[e, 3] - start[1]
+        side_a, side_b = du * av - dv * au, du * bv - dv * bu
+        if side_a * side_b > 0.0 or side_a == side_b:
+            continue
+        s = side_a / (side_a - side_b)
+        u, v = au + s * (bu - au), av + s * (bv - av)
+        t = (u * du + v * dv) / (du * du + dv * dv)
+        if 0.0 <= t <= 1.0 and start[2] + t * (at[2] - start[2]) <= top:
+            first, last = min(first, t), max(last, t)
+    return first, last
+
+
+@hot_kernel
 def over_vehicles(eq: Equation, vehicles: Walls, start: Point, at: Point) -> tuple[int, float]:
     """Bends of a straight path that is lifted over all vehicles on it, and their loss in dB.
 
@@ -75,20 +95,8 @@ def over_vehicles(eq: Equation, vehicles: Walls, start: Point, at: Point) -> tup
     top = vehicles.highest
     if top <= min(start[2], at[2]):
         return 1, bend_loss_db(eq, 0.0)
-    du, dv = at[0] - start[0], at[1] - start[1]
-    first, last = 1.0, 0.0
-    for e in range(vehicles.edges.shape[0]):
-        au, av = vehicles.edges[e, 0] - start[0], vehicles.edges[e, 1] - start[1]
-        bu, bv = vehicles.edges[e, 2] - start[0], vehicles.edges[e, 3] - start[1]
-        side_a, side_b = du * av - dv * au, du * bv - dv * bu
-        if side_a * side_b > 0.0 or side_a == side_b:
-            continue
-        s = side_a / (side_a - side_b)
-        u, v = au + s * (bu - au), av + s * (bv - av)
-        t = (u * du + v * dv) / (du * du + dv * dv)
-        if 0.0 <= t <= 1.0 and start[2] + t * (at[2] - start[2]) <= top:
-            first, last = min(first, t), max(last, t)
-    length = math.sqrt(du * du + dv * dv)
+    first, last = first_and_last(vehicles, start, at)
+    length = math.hypot(at[0] - start[0], at[1] - start[1])
     up = math.atan2(max(top - start[2], 0.0), first * length)
     down = math.atan2(max(top - at[2], 0.0), (1.0 - last) * length)
     if start[2] >= top:
@@ -96,3 +104,20 @@ def over_vehicles(eq: Equation, vehicles: Walls, start: Point, at: Point) -> tup
     if at[2] >= top:
         return 1, bend_loss_db(eq, up - math.atan2(top - at[2], (1.0 - first) * length))
     return 2, bend_loss_db(eq, up) + bend_loss_db(eq, down)
+
+
+def lifted_points(vehicles: Walls, start: FloatArray, at: FloatArray, bends: int) -> FloatArray:
+    """Where a straight path that is lifted over vehicles bends, in pixels, shape (bends, 3).
+
+    Parameters
+    ----------
+    vehicles, start, at
+        As in :func:`over_vehicles`.
+    bends
+        What it returned: 1 or 2.
+    """
+    first, last = first_and_last(vehicles, tuple(start), tuple(at))
+    shares = [last if start[2] > at[2] else first] if bends == 1 else [first, last]
+    points = np.array([start + share * (at - start) for share in shares])
+    points[:, 2] = np.maximum(points[:, 2], vehicles.highest)
+    return points
