@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from rmtools.city.seer import read_cars, read_map, read_png, read_transmitters
+from rmtools.layouts.seer import halve_vehicle_effect
 from rmtools.radio.dpm.solver import Detailed, DominantPathSolver, PreparedScene
 from rmtools.radio.solver import Obstacles, Transmitter
 from rmtools.units import SEER_SCALE
@@ -121,7 +122,7 @@ def test_effect_of_cars_against_a_true_map(
     with_cars = SOLVER.solve_detailed(
         prepared, Transmitter(*read_transmitters(root, 0)[0]), obstacles
     )
-    halved = (plain.pathloss_db + with_cars.pathloss_db) / 2
+    halved = halve_vehicle_effect(plain.pathloss_db, with_cars.pathloss_db)
     without, with_ = (
         read_png(root / f"gain/{name}/0_0.png").astype(float) for name in ("DPM", "carsDPM")
     )
