@@ -18,6 +18,7 @@ import numpy as np
 from rmtools.errors import InputError, RecipeError
 from rmtools.files import PARTIAL_SUFFIX
 from rmtools.grid import Grid
+from rmtools.radio.receivers import inside_buildings
 from rmtools.store_format import FORMAT, PATHLOSS, PATHLOSS_QUANTUM_DB, STATIC, TRACKS, TRANSMITTERS
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks, VehicleSize
 
@@ -329,6 +330,15 @@ class Store:
     def building_height(self, scene: int) -> FloatArray:
         """Roof heights in metres, NaN outside buildings, shape (n, n)."""
         return np.asarray(self._group["building_height"][scene])
+
+    def inside_buildings(self, scene: int) -> BoolArray:
+        """Pixels whose receiver is inside a building, shape (n, n): those with higher roofs.
+
+        Before the path loss is there, which states the height of the receivers, these are all
+        building pixels.
+        """
+        solver = self.array_attributes("pathloss").get("solver")
+        return inside_buildings(self.building_height(scene), solver)
 
     def roads(self, scene: int) -> BoolArray:
         """Drivable mask of a scene, shape (n, n)."""

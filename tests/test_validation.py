@@ -234,7 +234,7 @@ def test_a_pickle_is_not_loaded(layout: Path) -> None:
         ({"pathloss_db": np.zeros((N, N))}, "is float64 (32, 32), expected float32 (32, 32)"),
         ({"pathloss_db": np.zeros((N, 8), np.float32)}, "expected float32 (32, 32)"),
         ({"pathloss_db": np.full((N, N), np.nan, np.float32)}, "are NaN off buildings"),
-        ({"pathloss_db": np.full((N, N), np.inf, np.float32)}, "are infinite or negative"),
+        ({"pathloss_db": np.full((N, N), np.inf, np.float32)}, "are infinite or below 0 dB"),
     ],
 )
 def test_wrong_npz_are_named(layout: Path, changes: dict[str, Any], message: str) -> None:
@@ -250,7 +250,7 @@ def test_nan_outside_buildings_is_found(layout: Path) -> None:
     loss[row, col] = np.nan
     rewrite_npz(layout / NPZ, pathloss_db=loss)
     found = errors(layout)
-    assert f"{NPZ}: 1 pixels are NaN off buildings, or a number on one, the first at row {row}, " \
+    assert f"{NPZ}: 1 pixels are NaN off buildings, or a number inside one, the first at row {row}, " \
         f"col {col}" in found  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from rmtools.grid import Grid
 from rmtools.images import png_size, read_grey_png
 from rmtools.layouts import motion_format as fmt
 from rmtools.layouts.npz import read_npz
+from rmtools.radio.receivers import inside_buildings
 from rmtools.traffic.tracks import State, Tracks, VehicleSize
 from rmtools.units import MOTION_SCALE
 
@@ -79,7 +80,7 @@ class MotionLayout:
 
         It comes from the npz where the layout has them. Otherwise it is decoded from the image:
         then it is good to half a grey level (0.187 dB) inside the range of the scale, and level
-        0 is "not computed" on buildings, or everywhere if no building image is there.
+        0 is "not computed" inside buildings, or everywhere if no building image is there.
         """
         self._check(scene, traj, tx, frame)
         if (self.root / "npz").is_dir():
@@ -87,7 +88,7 @@ class MotionLayout:
         levels = self.grey(scene, traj, tx, frame)
         missing = levels == 0
         if self.environment_path(scene, fmt.BUILDINGS).exists():
-            missing &= self.buildings(scene)
+            missing &= self.inside_buildings(scene)
         return np.where(missing, np.float32(np.nan), MOTION_SCALE.decode(levels))
 
     def image_path(self, scene: int, traj: int, tx: int, frame: int) -> Path:
@@ -118,6 +119,16 @@ class MotionLayout:
     def building_height(self, scene: int) -> FloatArray:
         """Roof heights in metres, float32, shape (n, n), NaN outside buildings."""
         return self._raster(self.environment_path(scene, fmt.HEIGHT), "building_height_m")
+
+    def inside_buildings(self, scene: int) -> BoolArray:
+        """Pixels whose receiver is inside a building, shape (n, n): those with higher roofs.
+
+        Without ``dataset.json``, which states the height of the receivers, or without roof
+        heights, these are all building pixels.
+        """
+        if self.description is None or not self.environment_path(scene, fmt.HEIGHT).exists():
+            return self.buildings(scene)
+        return inside_buildings(self.building_height(scene), self.description.solver.get("solver"))
 
     def transmitters(self, scene: int) -> FloatArray:
         """Positions (x, y, z) of one scene's transmitters, shape (tx, 3), local metres."""

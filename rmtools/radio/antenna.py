@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from rmtools.types import FloatArray
 
 MAX_BYTES = 1 << 20
+MAX_DB = 200.0
+"""No antenna has more gain or attenuation; a larger number is a mistake."""
+
 DBD_TO_DBI = 2.15
 """Gain of a half-wave dipole over an isotropic antenna in dB."""
 
@@ -63,6 +66,18 @@ class Antenna:
                     where=f"antenna {self.name}",
                     remedy="Give one attenuation in dB for each of 360 degrees.",
                 )
+        largest = max(abs(self.gain_dbi), *np.abs([self.horizontal_db, self.vertical_db]).ravel())
+        if not largest <= MAX_DB:
+            raise InputError(
+                f"a gain or attenuation of {largest:g} dB is beyond {MAX_DB:g} dB.",
+                where=f"antenna {self.name}",
+                remedy="Repair the pattern.",
+            )
+
+    @property
+    def max_gain_dbi(self) -> float:
+        """What no direction exceeds, however the antenna is mounted."""
+        return float(self.gain_dbi - self.horizontal_db.min() - self.vertical_db.min())
 
     @cached_property
     def table(self) -> FloatArray:
@@ -126,8 +141,7 @@ def read_msi(path: Path, azimuth_deg: float = 0.0, downtilt_deg: float = 0.0) ->
             name = " ".join(words[1:]) or name
         elif key == "GAIN":
             gain = _number(words, 1, path, i)
-            unit = words[2].lower() if len(words) > 2 else "dbd"
-            gain += 0.0 if unit == "dbi" else DBD_TO_DBI
+            gain += _over_isotropic(words, path, i)
         elif key in {"HORIZONTAL", "VERTICAL"}:
             cuts[key], i = _cut(lines, i, path)
     for key in ("HORIZONTAL", "VERTICAL"):
@@ -161,6 +175,18 @@ def _cut(lines: list[str], i: int, path: Path) -> tuple[FloatArray, int]:
             remedy="Give one line for each of 360 degrees.",
         )
     return cut, i
+
+
+def _over_isotropic(words: list[str], path: Path, line: int) -> float:
+    """What the unit of a GAIN line adds to make it dBi."""
+    unit = words[2].lower() if len(words) > 2 else "dbd"
+    if unit not in {"dbd", "dbi"}:
+        raise InputError(
+            f"{words[2]!r} is no unit of gain.",
+            where=f"{path}, line {line}",
+            remedy="Write dBd or dBi.",
+        )
+    return 0.0 if unit == "dbi" else DBD_TO_DBI
 
 
 def _number(words: list[str], k: int, path: Path, line: int) -> float:

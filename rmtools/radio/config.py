@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
+    from rmtools.radio.antenna import Antenna
     from rmtools.radio.solver import Solver
+
+
+class AntennaConfig(BaseModel):
+    """The antenna of every transmitter, see docs/antennas.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    pattern: str = Field(min_length=1, description="Pattern in MSI Planet format (.msi)")
+    azimuth_deg: float = Field(
+        default=0.0, ge=-360, le=360, description="Direction of the boresight, clockwise from north"
+    )
+    downtilt_deg: float = Field(
+        default=0.0, ge=-90, le=90, description="Tilt of the boresight below the horizon"
+    )
+
+    def read(self) -> Antenna:
+        """The antenna as it is mounted.
+
+        Raises
+        ------
+        InputError
+            The pattern is not there, or not a complete file in MSI Planet format.
+        """
+        from rmtools.radio.antenna import read_msi
+
+        return read_msi(Path(self.pattern), self.azimuth_deg, self.downtilt_deg)
+
+    def identify(self) -> dict[str, Any]:
+        """Name, SHA-256 and largest gain of the pattern, without its folder."""
+        from rmtools.files import sha256_file
+
+        antenna, path = self.read(), Path(self.pattern)
+        return {
+            "pattern": path.name,
+            "sha256": sha256_file(path),
+            "name": antenna.name,
+            "max_gain_dbi": antenna.max_gain_dbi,
+        }
 
 
 class SolverConfig(BaseModel):
@@ -31,20 +71,45 @@ class SolverConfig(BaseModel):
         "docs/sionna.md list them",
     )
 
-    def describe(self) -> dict[str, Any]:
-        """Solver, preset and every constant in force, for keys and provenance.
+    antenna: AntennaConfig | None = Field(
+        default=None,
+        description="dpm: antenna pattern of all transmitters; null: isotropic, 0 dBi",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SolverConfig:
+        if self.antenna is not None and self.name != "dpm":
+            raise ValueError(
+                f"solver {self.name!r} takes no antenna pattern; leave antenna out, or use dpm"
+            )
+        return self
+
+    def describe(self, antenna: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Solver, preset, every constant in force and the antenna, for keys and provenance.
+
+        Parameters
+        ----------
+        antenna
+            What :meth:`AntennaConfig.identify` said; asked again when not given. Without an
+            antenna pattern the description has no entry for it.
 
         Raises
         ------
         RecipeError
             The preset or an override is unknown or out of range.
+        InputError
+            The antenna pattern is missing or damaged.
         """
         from rmtools.radio import sionna_presets
         from rmtools.radio.dpm import presets
 
         resolve = sionna_presets.resolve if self.name == "sionna" else presets.resolve
         constants = resolve(self.preset, self.overrides)
-        return {"solver": self.name, **constants.model_dump(mode="json")}
+        described = {"solver": self.name, **constants.model_dump(mode="json")}
+        if self.antenna is not None:
+            mounted = self.antenna.model_dump(mode="json", exclude={"pattern"})
+            described["antenna"] = {**(antenna or self.antenna.identify()), **mounted}
+        return described
 
     def require(self) -> None:
         """Make sure that what the solver needs from outside is there.
@@ -53,7 +118,11 @@ class SolverConfig(BaseModel):
         ------
         MissingError
             The package of an optional solver is not installed or cannot run here.
+        InputError
+            The antenna pattern is missing or damaged.
         """
+        if self.antenna is not None:
+            self.antenna.read()
         if self.name == "sionna":
             from rmtools.radio.sionna import load_sionna
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from rmtools.city.rasters import building_mask
-from rmtools.errors import MissingError
+from rmtools.city.rasters import building_height
+from rmtools.errors import InputError, MissingError
 from rmtools.radio import prisms
 from rmtools.radio.checks import check_buildings, check_obstacles, check_transmitter
 from rmtools.radio.sionna_presets import RayPreset, resolve
@@ -96,7 +96,7 @@ class TracedScene:
     scene
         As given.
     mask
-        Pixels inside buildings, shape (n, n).
+        Pixels inside buildings that are higher than the receivers, shape (n, n).
     x, y
         Centres of the other pixels in local metres, row by row, shape (R,).
     buildings
@@ -154,7 +154,7 @@ class SionnaSolver:
             A footprint is not a valid polygon, or a height is not a positive number.
         """
         check_buildings(scene)
-        mask = building_mask(scene)
+        mask = building_height(scene) > self.preset.receiver_height_m  # NaN where there is none
         px, py = np.meshgrid(scene.grid.x_centres(), scene.grid.y_centres())
         buildings = prisms.city(
             (b.polygon for b in scene.buildings), (b.height_m for b in scene.buildings)
@@ -183,8 +183,15 @@ class SionnaSolver:
         Raises
         ------
         InputError
-            The transmitter is off the grid, inside a building or inside a vehicle.
+            The transmitter is off the grid, inside a building or inside a vehicle, or has an
+            antenna pattern.
         """
+        if transmitter.antenna is not None:
+            raise InputError(
+                "the solver 'sionna' takes no antenna patterns.",
+                where=f"antenna {transmitter.antenna.name}",
+                remedy="Leave the pattern out, or use solver.name=dpm.",
+            )
         check_transmitter(prepared.scene, transmitter)
         check_obstacles(prepared.scene, transmitter, obstacles)
         preset = self.preset

@@ -136,7 +136,7 @@ def _vehicle_size(store: Store) -> list[float]:
 def _add_scene(page: Embedded, store: Store, s: int, stride: int) -> None:
     layers = np.zeros(store.grid.shape, np.uint8)
     layers[store.roads(s)] = ROAD_LAYER
-    layers[store.buildings(s)] = BUILDING_LAYER
+    layers[store.inside_buildings(s)] = BUILDING_LAYER
     picture = scene_picture(store, s, 0, max(MAX_SIDE // store.grid.n, 1), emphasis=1.7)
     if max(picture.size) > MAX_SIDE:
         picture = picture.reduce(-(-picture.width // MAX_SIDE))

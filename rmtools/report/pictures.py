@@ -57,11 +57,12 @@ def paint_map(pathloss_db: FloatArray, buildings: BoolArray, scale: GreyScale) -
     Returns
     -------
     ndarray of uint8, shape (n, n, 3)
-        Buildings dark grey, other pixels without a value light grey.
+        Without a value buildings are dark grey, other pixels light grey.
     """
     rgb = gain_table()[scale.encode(pathloss_db)]
-    rgb[np.isnan(pathloss_db)] = NOT_COMPUTED
-    rgb[buildings] = BUILDING
+    missing = np.isnan(pathloss_db)
+    rgb[missing] = NOT_COMPUTED
+    rgb[missing & buildings] = BUILDING
     return rgb
 
 

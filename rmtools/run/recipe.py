@@ -66,8 +66,8 @@ def load_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
     Parameters
     ----------
     path
-        YAML file. Relative paths in it (``city.source``, ``traffic.tracks``) are relative to the
-        file.
+        YAML file. Relative paths in it (``city.source``, ``traffic.tracks``,
+        ``solver.antenna.pattern``) are relative to the file.
     settings
         Such as ``"city.source=london.osm.pbf"``; values are YAML, paths relative to the current
         folder.
@@ -174,7 +174,12 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-_PATHS = [["city", "source"], ["traffic", "tracks", "files"], ["traffic", "tracks", "net"]]
+_PATHS = [
+    ["city", "source"],
+    ["traffic", "tracks", "files"],
+    ["traffic", "tracks", "net"],
+    ["solver", "antenna", "pattern"],
+]
 """Keys that hold paths."""
 
 _SCHEME = re.compile(r"^(demo$|place:|bbox:)")

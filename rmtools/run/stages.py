@@ -135,7 +135,7 @@ STAGES: dict[str, Stage] = {
             "pathloss",
             "radio maps",
             ("tracks", "transmitters"),
-            lambda space: space.recipe.solver.describe(),
+            lambda space: space.recipe.solver.describe(space.antenna_pattern),
             steps.solve,
             steps.sequence_units,
             steps.begin_pathloss,

@@ -216,7 +216,7 @@ def begin_pathloss(space: Workspace, key: str) -> None:
     """Make the path-loss array with the solver's constants and the key of its inputs."""
     space.recipe.solver.require()
     attributes = {
-        "solver": space.recipe.solver.describe(),
+        "solver": space.recipe.solver.describe(space.antenna_pattern),
         "inputs_sha256": key,
     }
     space.store.create_pathloss(attributes)
@@ -228,11 +228,12 @@ def solve(space: Workspace, unit: str) -> list[Path]:
 
     s, t = indices(unit)
     store = space.store
-    solver = space.recipe.solver.build()
+    config = space.recipe.solver
+    solver, antenna = config.build(), config.antenna.read() if config.antenna else None
     prepared = solver.prepare(space.scene(s))
     tracks = store.tracks(s, t)
     frames = [Obstacles(tracks.outlines(f), tracks.size.height_m) for f in range(tracks.frames)]
-    transmitters = [Transmitter(*position) for position in store.transmitters(s).tolist()]
+    transmitters = [Transmitter(x, y, z, antenna) for x, y, z in store.transmitters(s).tolist()]
     pathloss_db = np.stack(list(solver.solve_sequences(prepared, transmitters, frames)))
     store.write_pathloss(s, t, pathloss_db)
     return space.store_files("pathloss", s, t)
@@ -325,6 +326,8 @@ def public(recipe: Recipe) -> dict[str, Any]:
     for key, path in (plain["traffic"]["tracks"] or {}).items():
         if key in ("files", "net") and path is not None:
             plain["traffic"]["tracks"][key] = PurePath(path).name
+    if antenna := plain["solver"]["antenna"]:
+        antenna["pattern"] = PurePath(antenna["pattern"]).name
     return plain
 
 

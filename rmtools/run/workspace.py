@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,9 +14,6 @@ from rmtools.files import read_json, walk_files, write_json
 from rmtools.run.recipe import Recipe, write_recipe
 from rmtools.scene import Scene
 from rmtools.store import SCENES_NAME, STORE_NAME, Store
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RECIPE_NAME = "recipe.yaml"
 VALIDATION_NAME = "validation.json"
@@ -107,11 +105,42 @@ class Workspace:
         source = self.recipe.traffic.tracks
         return "" if source is None else f"tracks:{source.files} net:{source.net}"
 
+    @cached_property
+    def antenna_pattern(self) -> dict[str, Any] | None:
+        """Name, digest and gain of the antenna pattern, recorded like the sources; None without.
+
+        Raises
+        ------
+        InputError
+            The file is neither there nor recorded.
+        """
+        antenna = self.recipe.solver.antenna
+        if antenna is None:
+            return None
+        path = self.root / SOURCES_NAME
+        recorded = read_json(path).get(self._antenna_key) if path.is_file() else None
+        try:
+            return antenna.identify()
+        except InputError:
+            if recorded is None or Path(antenna.pattern).exists():
+                raise
+            return dict(recorded)
+
+    @property
+    def _antenna_key(self) -> str:
+        """Name of the antenna pattern among the recorded sources."""
+        antenna = self.recipe.solver.antenna
+        return "" if antenna is None else f"antenna:{antenna.pattern}"
+
     def record(self) -> None:
         """Write the recipe and the identities of its sources into the dataset."""
         write_recipe(self.root / RECIPE_NAME, self.recipe)
-        tracks = {} if self.track_files is None else {self._tracks_key: self.track_files}
-        write_json(self.root / SOURCES_NAME, {**self.source_identities, **tracks})
+        identities = dict(self.source_identities)
+        if self.track_files is not None:
+            identities[self._tracks_key] = self.track_files
+        if self.antenna_pattern is not None:
+            identities[self._antenna_key] = self.antenna_pattern
+        write_json(self.root / SOURCES_NAME, identities)
 
     def differences(self) -> str:
         """How the recipe differs from the one the dataset was made by, in words."""

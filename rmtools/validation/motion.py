@@ -15,8 +15,9 @@ from rmtools.images import read_grey_image
 from rmtools.layouts import motion_format as fmt
 from rmtools.layouts.motion_reader import MotionLayout
 from rmtools.layouts.npz import read_npz
+from rmtools.radio.receivers import inside_buildings
 from rmtools.units import MOTION_SCALE
-from rmtools.validation.store import UNREADABLE, imported
+from rmtools.validation.store import UNREADABLE, imported, largest_gain_dbi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,6 +76,8 @@ class _Checker:
         image_trees = {"paper": ["png"], "loader": ["gain"], "both": ["png", "gain"]}
         self.images = image_trees[description.names]
         self.imported = imported(description.vehicle.get("traffic"))
+        self.solver = description.solver.get("solver")
+        self.least_db = min(-(largest_gain_dbi(self.solver) or 0.0), 0.0)
         self.gain_text = fmt.gain_text(self.grid.resolution_m)
 
     def run(self) -> None:
@@ -128,11 +131,17 @@ class _Checker:
         self._same_as_stored(names[1], roads, lambda store: store.roads(env))
         self._same_as_stored(names[2], height, lambda store: store.building_height(env))
         self._same_as_stored(names[3], positions, lambda store: store.transmitters(env))
+        inside = None if height is None else inside_buildings(height, self.solver)
         for traj in range(sizes.traj):
-            self._check_trajectory(env, traj, buildings, positions)
+            self._check_trajectory(env, traj, buildings, inside, positions)
 
     def _check_trajectory(
-        self, env: int, traj: int, buildings: BoolArray | None, positions: FloatArray | None
+        self,
+        env: int,
+        traj: int,
+        buildings: BoolArray | None,
+        inside: BoolArray | None,
+        positions: FloatArray | None,
     ) -> None:
         sizes, here = self.sizes, f"env_{env:03d}/traj_{traj:02d}"
         self._check_names(f"environment/{here}", ["tracks.csv"])
@@ -162,14 +171,14 @@ class _Checker:
         ]
         if any(present):
             for tx in range(sizes.tx):
-                self._check_sequence((env, traj, tx), buildings, positions)
+                self._check_sequence((env, traj, tx), inside, positions)
 
     # -- maps --------------------------------------------------------------------------------
 
     def _check_sequence(
         self,
         index: tuple[int, int, int],
-        buildings: BoolArray | None,
+        inside: BoolArray | None,
         positions: FloatArray | None,
     ) -> None:
         frames = range(self.sizes.frame)
@@ -189,21 +198,21 @@ class _Checker:
             metadata.update(frame=frame, time_s=fmt.frame_time_s(frame))
             name = fmt.npz_name(*index, frame)
             loss = self._npz(name, metadata)
-            if loss is not None and buildings is not None:
+            if loss is not None and inside is not None:
                 self.report.error_at(
-                    name, np.isnan(loss) != buildings, "are NaN off buildings, or a number on one"
+                    name, np.isnan(loss) != inside, "are NaN off buildings, or a number inside one"
                 )
             if loss is not None and stored is not None and frame < len(stored):
                 self._same_array(name, loss, stored[frame])
             for tree in self.images:
-                self._check_image(names[tree](*index, frame), loss, buildings)
+                self._check_image(names[tree](*index, frame), loss, inside)
 
-    def _check_image(self, name: str, loss: FloatArray | None, buildings: BoolArray | None) -> None:
+    def _check_image(self, name: str, loss: FloatArray | None, inside: BoolArray | None) -> None:
         levels = self._image(name, self.gain_text)
         if levels is None:
             return
-        if buildings is not None:
-            self.report.error_at(name, (levels != 0) & buildings, "are not zero on a building")
+        if inside is not None:
+            self.report.error_at(name, (levels != 0) & inside, "are not zero inside a building")
         if loss is not None:
             self.report.error_at(
                 name, levels != MOTION_SCALE.encode(loss), "are not the npz on the grey scale"
@@ -235,7 +244,8 @@ class _Checker:
                 f"pathloss_db is {loss.dtype} {loss.shape}, expected float32 {self.grid.shape}",
             )
             return None
-        self.report.error_at(name, np.isinf(loss) | (loss < 0), "are infinite or negative")
+        wild = np.isinf(loss) | (loss < self.least_db)
+        self.report.error_at(name, wild, f"are infinite or below {self.least_db:g} dB")
         return loss
 
     def _metadata(self, env: int, traj: int) -> dict[str, object]:

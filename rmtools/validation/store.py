@@ -12,6 +12,7 @@ import shapely
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
 from rmtools.files import first_problem
+from rmtools.radio.receivers import inside_buildings
 from rmtools.store_format import PATHLOSS, PATHLOSS_QUANTUM_DB, STATIC, TRACKS, TRANSMITTERS
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, MAX_SPEED_MPS, State
 from rmtools.units import free_space_loss_1m_db
@@ -101,6 +102,13 @@ def imported(traffic: object) -> bool:
     and go) is a property of the input, not a fault of the dataset.
     """
     return isinstance(traffic, dict) and bool(traffic.get("tracks"))
+
+
+def largest_gain_dbi(solver: object) -> float | None:
+    """Largest gain of the antennas that a solver's description states; None without a pattern."""
+    antenna = solver.get("antenna") if isinstance(solver, dict) else None
+    gain = antenna.get("max_gain_dbi") if isinstance(antenna, dict) else None
+    return float(gain) if isinstance(gain, int | float) and math.isfinite(gain) else None
 
 
 def _positive(values: object, key: str) -> float | None:
@@ -194,7 +202,8 @@ class _StoreChecker:
 
     def _read_descriptions(self) -> bool:
         """What later checks need to know from attributes; False when it is not there."""
-        solver = self.store.array_attributes("pathloss").get("solver")
+        self.solver = solver = self.store.array_attributes("pathloss").get("solver")
+        self.gain_dbi = largest_gain_dbi(solver)
         self.frequency_mhz = _positive(solver, "frequency_mhz")
         if self.frequency_mhz is None:
             self.report.warning(
@@ -244,8 +253,9 @@ class _StoreChecker:
             self.report.warning(f"{where}: roads", "drivable pixels lie on buildings")
         for tx, position in enumerate(positions):
             self._check_transmitter(f"{where}, tx {tx}", position, buildings, height)
+        inside = inside_buildings(height, self.solver)
         for traj in range(self.sizes.traj):
-            self._check_trajectory(where, scene, traj, buildings, positions)
+            self._check_trajectory(where, scene, traj, buildings, inside, positions)
 
     def _check_transmitter(
         self, where: str, position: FloatArray, buildings: BoolArray, height: FloatArray
@@ -265,7 +275,13 @@ class _StoreChecker:
     # -- trajectories ------------------------------------------------------------------------
 
     def _check_trajectory(
-        self, where: str, scene: int, traj: int, buildings: BoolArray, positions: FloatArray
+        self,
+        where: str,
+        scene: int,
+        traj: int,
+        buildings: BoolArray,
+        inside: BoolArray,
+        positions: FloatArray,
     ) -> None:
         here = f"{where}, trajectory {traj}"
         self.report.count("trajectories")
@@ -292,7 +308,7 @@ class _StoreChecker:
             place = f"{here}, tx {tx}"
             loss = self._try(place, partial(self.store.pathloss, scene, traj, tx))
             if loss is not None:
-                self._check_loss(place, loss, positions[tx], buildings, masks)
+                self._check_loss(place, loss, positions[tx], inside, masks)
 
     def _check_tracks(self, where: str, tracks: Tracks) -> bool:
         """Whether the tracks can be drawn, so that masks can be compared with them."""
@@ -345,10 +361,11 @@ class _StoreChecker:
         where: str,
         loss: FloatArray,
         position: FloatArray,
-        buildings: BoolArray,
+        inside: BoolArray,
         masks: BoolArray | None,
     ) -> None:
         """One sequence, shape (frame, n, n)."""
+        gain_dbi = 0.0 if self.gain_dbi is None else self.gain_dbi
         missing = np.isnan(loss)
         if missing.all():
             self.report.error(where, "path loss was not written")
@@ -359,16 +376,17 @@ class _StoreChecker:
         near = distance <= NEAR_TX_PIXELS
         least = None
         if self.frequency_mhz is not None and np.isfinite(position).all():
-            least = least_pathloss_db(self.grid, tx_x, tx_y, self.frequency_mhz)
+            least = least_pathloss_db(self.grid, tx_x, tx_y, self.frequency_mhz) - gain_dbi
         for frame, values in enumerate(loss):
             here = f"{where}, frame {frame}: path loss"
             self.report.error_at(
-                here, missing[frame] != buildings, "are NaN off buildings, or a number on one"
+                here, missing[frame] != inside, "are NaN off buildings, or a number inside one"
             )
             if missing[frame].all():
                 continue
-            wild = ~missing[frame] & ~((values >= 0) & (values <= MAX_PATHLOSS_DB))
-            self.report.error_at(here, wild, f"are not between 0 and {MAX_PATHLOSS_DB:g} dB")
+            low = min(-gain_dbi, 0.0)
+            wild = ~missing[frame] & ~((values >= low) & (values <= MAX_PATHLOSS_DB))
+            self.report.error_at(here, wild, f"are not between {low:g} and {MAX_PATHLOSS_DB:g} dB")
             if self.blind_db is not None:
                 self.outdoor += int((~missing[frame]).sum())
                 self.blind += int((values >= self.blind_db).sum())
@@ -387,7 +405,8 @@ class _StoreChecker:
             covered = masks is not None and (masks[frame] & (distance <= NEAR_TX_PIXELS + 2)).any()
             around = values[near & ~missing[frame]]
             limit = np.nanmin(values) + PATHLOSS_QUANTUM_DB
-            if not covered and around.size and around.min() > limit:
+            aimed = self.gain_dbi is not None  # a beam may be strongest anywhere
+            if not (covered or aimed) and around.size and around.min() > limit:
                 self.report.error(here, "the strongest pixel is not at the transmitter")
 
     def report_blind(self) -> None:
