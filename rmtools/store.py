@@ -338,7 +338,7 @@ class Store:
         building pixels.
         """
         solver = self.array_attributes("pathloss").get("solver")
-        return inside_buildings(self.building_height(scene), solver)
+        return inside_buildings(self.buildings(scene), self.building_height(scene), solver)
 
     def roads(self, scene: int) -> BoolArray:
         """Drivable mask of a scene, shape (n, n)."""

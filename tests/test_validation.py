@@ -250,7 +250,7 @@ def test_nan_outside_buildings_is_found(layout: Path) -> None:
     loss[row, col] = np.nan
     rewrite_npz(layout / NPZ, pathloss_db=loss)
     found = errors(layout)
-    assert f"{NPZ}: 1 pixels are NaN off buildings, or a number inside one, the first at row {row}, " \
+    assert f"{NPZ}: 1 pixels are NaN off buildings, or a number in one, the first at row {row}, " \
         f"col {col}" in found  # fmt: skip
 
 

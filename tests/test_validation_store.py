@@ -69,9 +69,7 @@ def test_a_number_on_a_building(store: Path) -> None:
     row, col = building_pixel(store)
     edit(store, "pathloss", lambda a: put(a, (0, 0, 0, 0, row, col), 100.0))
     (found,) = errors(store)
-    assert (
-        f"1 pixels are NaN off buildings, or a number inside one, the first at row {row}" in found
-    )
+    assert f"1 pixels are NaN off buildings, or a number in one, the first at row {row}" in found
 
 
 def test_an_unwritten_unit(store: Path) -> None:

@@ -126,9 +126,11 @@ class MotionLayout:
         Without ``dataset.json``, which states the height of the receivers, or without roof
         heights, these are all building pixels.
         """
+        buildings = self.buildings(scene)
         if self.description is None or not self.environment_path(scene, fmt.HEIGHT).exists():
-            return self.buildings(scene)
-        return inside_buildings(self.building_height(scene), self.description.solver.get("solver"))
+            return buildings
+        solver = self.description.solver.get("solver")
+        return inside_buildings(buildings, self.building_height(scene), solver)
 
     def transmitters(self, scene: int) -> FloatArray:
         """Positions (x, y, z) of one scene's transmitters, shape (tx, 3), local metres."""

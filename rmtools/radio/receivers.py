@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from rmtools.types import BoolArray, FloatArray
 
 
-def inside_buildings(building_height_m: FloatArray, solver: object) -> BoolArray:
+def inside_buildings(
+    buildings: BoolArray, building_height_m: FloatArray, solver: object
+) -> BoolArray:
     """Pixels whose receiver is inside a building; over lower roofs it is in the air.
 
     Parameters
     ----------
+    buildings
+        Building mask, shape (n, n).
     building_height_m
-        Roof heights in metres, NaN off buildings, shape (n, n).
+        Roof heights in metres, shape (n, n); an unknown one (NaN) counts as higher.
     solver
         Description of the solver as the store and the layouts keep it. One that does not state
         ``receiver_height_m`` has its receivers on the street, below every roof.
@@ -30,4 +34,5 @@ def inside_buildings(building_height_m: FloatArray, solver: object) -> BoolArray
     stated = solver.get("receiver_height_m") if isinstance(solver, dict) else None
     known = isinstance(stated, int | float) and math.isfinite(stated)
     # stored heights are float32: equal heights are equal only at that precision
-    return np.asarray(building_height_m, np.float32) > np.float32(stated if known else 0.0)
+    lower = np.asarray(building_height_m, np.float32) <= np.float32(stated if known else 0.0)
+    return buildings & ~lower

@@ -77,7 +77,7 @@ class _Checker:
         self.images = image_trees[description.names]
         self.imported = imported(description.vehicle.get("traffic"))
         self.solver = description.solver.get("solver")
-        self.least_db = min(-(largest_gain_dbi(self.solver) or 0.0), 0.0)
+        self.least_db = 0.0 - max(largest_gain_dbi(self.solver) or 0.0, 0.0)
         self.gain_text = fmt.gain_text(self.grid.resolution_m)
 
     def run(self) -> None:
@@ -131,7 +131,9 @@ class _Checker:
         self._same_as_stored(names[1], roads, lambda store: store.roads(env))
         self._same_as_stored(names[2], height, lambda store: store.building_height(env))
         self._same_as_stored(names[3], positions, lambda store: store.transmitters(env))
-        inside = None if height is None else inside_buildings(height, self.solver)
+        inside = None
+        if height is not None and buildings is not None:
+            inside = inside_buildings(buildings, height, self.solver)
         for traj in range(sizes.traj):
             self._check_trajectory(env, traj, buildings, inside, positions)
 
@@ -200,7 +202,7 @@ class _Checker:
             loss = self._npz(name, metadata)
             if loss is not None and inside is not None:
                 self.report.error_at(
-                    name, np.isnan(loss) != inside, "are NaN off buildings, or a number inside one"
+                    name, np.isnan(loss) != inside, "are NaN off buildings, or a number in one"
                 )
             if loss is not None and stored is not None and frame < len(stored):
                 self._same_array(name, loss, stored[frame])

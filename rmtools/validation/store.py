@@ -253,7 +253,7 @@ class _StoreChecker:
             self.report.warning(f"{where}: roads", "drivable pixels lie on buildings")
         for tx, position in enumerate(positions):
             self._check_transmitter(f"{where}, tx {tx}", position, buildings, height)
-        inside = inside_buildings(height, self.solver)
+        inside = inside_buildings(buildings, height, self.solver)
         for traj in range(self.sizes.traj):
             self._check_trajectory(where, scene, traj, buildings, inside, positions)
 
@@ -380,11 +380,11 @@ class _StoreChecker:
         for frame, values in enumerate(loss):
             here = f"{where}, frame {frame}: path loss"
             self.report.error_at(
-                here, missing[frame] != inside, "are NaN off buildings, or a number inside one"
+                here, missing[frame] != inside, "are NaN off buildings, or a number in one"
             )
             if missing[frame].all():
                 continue
-            low = min(-gain_dbi, 0.0)
+            low = 0.0 - max(gain_dbi, 0.0)
             wild = ~missing[frame] & ~((values >= low) & (values <= MAX_PATHLOSS_DB))
             self.report.error_at(here, wild, f"are not between {low:g} and {MAX_PATHLOSS_DB:g} dB")
             if self.blind_db is not None:
