@@ -18,6 +18,11 @@ def result(value: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> Non
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
+def say(text: str) -> None:
+    """Tell the person something that is not the result."""
+    typer.echo(text, err=True)
+
+
 def hint(command: str) -> None:
     """Name the next command to try."""
     typer.echo(f"next: {command}", err=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rmtools.cli._output import Json, hint, result
+from rmtools.cli._output import Json, hint, result, say
 from rmtools.cli._stages import Dataset, Overwrite, Workers, carry_out, stored_recipe
 
 What = Literal["map", "sequence", "scene", "sheet"]
@@ -54,14 +54,64 @@ def preview(
     enlarge: Annotated[
         int | None, typer.Option(min=1, max=8, help="Screen pixels per map pixel.")
     ] = None,
+    paths: Annotated[
+        bool,
+        typer.Option(
+            "--paths",
+            help="Draw the map with the paths to pixels all over the streets; solves the frame "
+            "again (embedded solver only).",
+        ),
+    ] = False,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW,COL", help="Draw the path to this pixel instead. May be repeated."
+        ),
+    ] = None,
+    classes: Annotated[
+        bool,
+        typer.Option(
+            "--classes",
+            help="Colour the map by the kind of path instead of path loss; solves likewise.",
+        ),
+    ] = False,
 ) -> None:
     """Draw a map, a moving sequence, a scene or a contact sheet into an image file."""
     from rmtools.report.preview import write_preview
     from rmtools.store import Store
 
-    store = Store.open(dataset)
-    path = write_preview(out, store, what, scene, traj, tx, frame, enlarge)
+    if paths or to or classes:
+        wanted = [*(to or [])] if to or not paths else None
+        path = _draw_paths(dataset, out, (scene, traj, tx, frame), wanted, enlarge, classes=classes)
+    else:
+        store = Store.open(dataset)
+        path = write_preview(out, store, what, scene, traj, tx, frame, enlarge)
     result({"path": str(path)}, [str(path)], as_json=False)
+
+
+def _draw_paths(
+    dataset: Path,
+    out: Path,
+    index: tuple[int, int, int, int],
+    to: list[str] | None,
+    enlarge: int | None,
+    *,
+    classes: bool,
+) -> Path:
+    """Solve a frame again and draw its paths; `to` is None for pixels all over the streets."""
+    from rmtools.report.paths import difference_text, parse_pixel, preview_paths
+    from rmtools.report.preview import check_index, write_still
+    from rmtools.run.again import solve_again
+    from rmtools.run.workspace import Workspace
+
+    chosen = None if to is None else [parse_pixel(text) for text in to]
+    space = Workspace(dataset, stored_recipe(dataset))
+    scene, traj, tx, frame = index
+    check_index(space.store, scene=scene, traj=traj, tx=tx, frame=frame)
+    solved = solve_again(space, *index)
+    say(difference_text(solved, space.store, index))
+    image = preview_paths(solved, space.store, index, chosen, factor=enlarge, by_class=classes)
+    return write_still(out, image)
 
 
 def info(dataset: Dataset, as_json: Json = False) -> None:

@@ -37,6 +37,7 @@ PAPER: Colour = (255, 255, 255)
 TRANSMITTER: Colour = (214, 48, 49)
 VEHICLE: Colour = (37, 99, 175)
 TRAIL: Colour = (64, 140, 220)
+VEHICLE_ON_MAP: ColourAlpha = (*PAPER, 90)
 
 _SMOOTH = 3  # outlines are drawn this much larger and averaged down
 _MAX_DRAWN_SIDE = 8192  # except where that would need too much memory
@@ -114,6 +115,24 @@ class Sketch:
         """The way of one vehicle, shape (F, 2), local metres."""
         self._draw.line(self._points(metres), fill=colour, width=self._stroke, joint="curve")
 
+    def way(self, metres: FloatArray, colour: Colour) -> None:
+        """The way of a path, shape (P, 2), local metres; dark edges keep it visible on any map."""
+        points = self._points(metres)
+        for width, fill in ((1.1, INK), (0.6, colour)):
+            self._draw.line(points, fill=fill, width=max(round(self._stroke * width), 1))
+
+    def mark(self, x: float, y: float, shape: int) -> None:
+        """A small mark, see :func:`draw_mark`."""
+        ((across, down),) = self._points(np.array([[x, y]]))
+        draw_mark(self._draw, (across, down), shape, 1.5 * self._stroke)
+
+    def dot(self, x: float, y: float, colour: Colour) -> None:
+        """The end of a path."""
+        ((across, down),) = self._points(np.array([[x, y]]))
+        reach = 1.1 * self._stroke
+        box = (across - reach, down - reach, across + reach, down + reach)
+        self._draw.ellipse(box, fill=colour, outline=INK, width=max(round(self._stroke * 0.4), 1))
+
     def transmitter(self, x: float, y: float, label: str = "") -> None:
         """A ringed disc, with a label to its right."""
         ((across, down),) = self._points(np.array([[x, y]]))
@@ -138,6 +157,20 @@ class Sketch:
         result = self._base.convert("RGBA")
         result.alpha_composite(self._overlay.reduce(self._smooth))
         return result.convert("RGB")
+
+
+def draw_mark(draw: ImageDraw.ImageDraw, at: tuple[float, float], shape: int, reach: float) -> None:
+    """A white mark with dark edges: 0 a ring, 1 a square, 2 a triangle."""
+    x, y = at
+    edge = max(round(reach / 4), 1)
+    box = (x - reach, y - reach, x + reach, y + reach)
+    if shape == 0:
+        draw.ellipse(box, fill=PAPER, outline=INK, width=edge)
+    elif shape == 1:
+        draw.rectangle(box, fill=PAPER, outline=INK, width=edge)
+    else:
+        corners = [(x, y - 1.2 * reach), (x + 1.2 * reach, y + reach), (x - 1.2 * reach, y + reach)]
+        draw.polygon(corners, fill=PAPER, outline=INK, width=edge)
 
 
 def font(size: int) -> Font:

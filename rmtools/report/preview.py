@@ -32,7 +32,6 @@ FRAME_MS = round(FRAME_INTERVAL_S * 1000)
 _WANTED_SIDE = 640  # screen pixels that a single picture should have at least
 _ANIMATIONS = (".gif", ".webp")
 _SUFFIXES = (".png", *_ANIMATIONS)
-_VEHICLE_ON_MAP = (*pictures.PAPER, 90)
 
 
 def preview_map(
@@ -65,8 +64,8 @@ def preview_map(
     """
     check_index(store, scene=s, traj=t, tx=k, frame=f)
     pathloss_db = store.pathloss(s, t, k)[f]
-    picture = _map_picture(store, (s, t, k, f), pathloss_db, _factor(store, factor), scale)
-    return pictures.frame_picture(picture, _caption(store, s, t, k, f), store.grid, scale)
+    picture = _map_picture(store, (s, t, k, f), pathloss_db, enlargement(store, factor), scale)
+    return pictures.frame_picture(picture, caption(store, s, t, k, f), store.grid, scale)
 
 
 def preview_sequence(
@@ -80,11 +79,11 @@ def preview_sequence(
 ) -> list[Image]:
     """Pictures of all frames of a sequence, see :func:`preview_map`."""
     check_index(store, scene=s, traj=t, tx=k)
-    factor = _factor(store, factor)
+    factor = enlargement(store, factor)
     return [
         pictures.frame_picture(
             _map_picture(store, (s, t, k, f), pathloss_db, factor, scale),
-            _caption(store, s, t, k, f),
+            caption(store, s, t, k, f),
             store.grid,
             scale,
         )
@@ -103,15 +102,15 @@ def preview_scene(store: Store, s: int, t: int = 0, *, factor: int | None = None
         There is no such scene or trajectory.
     """
     check_index(store, scene=s, **({"traj": t} if store.has("vehicles") else {}))
-    picture = scene_picture(store, s, t, _factor(store, factor))
+    picture = scene_picture(store, s, t, enlargement(store, factor))
     sizes = store.sizes
     note = ", ".join(
         f"{count} {word}"
         for count, word in ((sizes.tx, "transmitters"), (sizes.frame, "frames"))
         if count
     )
-    caption = pictures.Caption(store.scene_names[s], note)
-    return pictures.frame_picture(picture, caption, store.grid)
+    title = pictures.Caption(store.scene_names[s], note)
+    return pictures.frame_picture(picture, title, store.grid)
 
 
 def scene_picture(store: Store, s: int, t: int, factor: int, emphasis: float = 1.0) -> Image:
@@ -204,11 +203,7 @@ def write_preview(
     what = what or ("sequence" if suffix in _ANIMATIONS else "map")
     if suffix not in _SUFFIXES or (what == "sequence") > (suffix in _ANIMATIONS):
         allowed = _ANIMATIONS if what == "sequence" else _SUFFIXES
-        raise RecipeError(
-            f"a preview of a {what} cannot be written as {suffix or 'a file without suffix'}.",
-            where=path,
-            remedy=f"Use one of {', '.join(allowed)}.",
-        )
+        raise _bad_suffix(path, what, allowed)
     if what == "sequence":
         frames = preview_sequence(store, s, t, k, factor=factor)
         data = pictures.encode_animation(frames, suffix, FRAME_MS)
@@ -219,12 +214,37 @@ def write_preview(
             image = preview_scene(store, s, t, factor=factor)
         else:
             image = contact_sheet(store, factor=factor or 1)
-        if suffix == ".gif":
-            data = pictures.encode_animation([image], suffix, FRAME_MS)
-        else:
-            data = pictures.encode(image, suffix)
+        return write_still(path, image)
     write_bytes(path, data)
     return path
+
+
+def write_still(path: Path, image: Image) -> Path:
+    """Write one picture; the suffix of `path` decides the format.
+
+    Raises
+    ------
+    RecipeError
+        The suffix is none of ``.png``, ``.webp`` and ``.gif``.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise _bad_suffix(path, "picture", _SUFFIXES)
+    if suffix == ".gif":
+        data = pictures.encode_animation([image], suffix, FRAME_MS)
+    else:
+        data = pictures.encode(image, suffix)
+    write_bytes(path, data)
+    return path
+
+
+def _bad_suffix(path: Path, what: str, allowed: tuple[str, ...]) -> RecipeError:
+    found = path.suffix.lower() or "a file without suffix"
+    return RecipeError(
+        f"a preview of a {what} cannot be written as {found}.",
+        where=path,
+        remedy=f"Use one of {', '.join(allowed)}.",
+    )
 
 
 def check_index(store: Store, **index: int) -> None:
@@ -251,7 +271,8 @@ def check_index(store: Store, **index: int) -> None:
             )
 
 
-def _factor(store: Store, factor: int | None) -> int:
+def enlargement(store: Store, factor: int | None) -> int:
+    """Screen pixels per map pixel; chosen from the size of the map when not given."""
     if factor is None:
         return int(np.clip(np.ceil(_WANTED_SIDE / store.grid.n), 1, 3))
     if not 1 <= factor <= 8:
@@ -273,14 +294,15 @@ def _map_picture(
         pictures.paint_map(pathloss_db, store.buildings(s), scale), store.grid, factor
     )
     if store.has("vehicles"):
-        sketch.vehicles(store.tracks(s, t).outlines(f), _VEHICLE_ON_MAP, pictures.PAPER)
+        sketch.vehicles(store.tracks(s, t).outlines(f), pictures.VEHICLE_ON_MAP, pictures.PAPER)
     x, y = store.transmitters(s)[k, :2]
     if not np.isnan(x + y):
         sketch.transmitter(x, y)
     return sketch.image()
 
 
-def _caption(store: Store, s: int, t: int, k: int, f: int) -> pictures.Caption:
+def caption(store: Store, s: int, t: int, k: int, f: int) -> pictures.Caption:
+    """Names of scene, trajectory, transmitter and frame."""
     seconds = f * FRAME_INTERVAL_S
     return pictures.Caption(
         f"{store.scene_names[s]}  ·  trajectory {t}  ·  transmitter {k}",
