@@ -77,10 +77,15 @@ def preview(
     ] = False,
 ) -> None:
     """Draw a map, a moving sequence, a scene or a contact sheet into an image file."""
+    from rmtools.errors import RecipeError
     from rmtools.report.preview import write_preview
     from rmtools.store import Store
 
     if paths or to or classes:
+        if what not in (None, "map"):
+            raise RecipeError(
+                f"paths and classes belong to a map, not to a {what}.", remedy="Leave --what out."
+            )
         wanted = [*(to or [])] if to or not paths else None
         path = _draw_paths(dataset, out, (scene, traj, tx, frame), wanted, enlarge, classes=classes)
     else:
