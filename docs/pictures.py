@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +52,16 @@ def draw_walls(path: Path, *, size: int = 96, factor: int = 8) -> Path:
     return path
 
 
+def draw_with_cli(path: Path, *options: str) -> Path:
+    """What `rmtools preview` draws of a demo scene, with fewer colours."""
+    rmtools = [sys.executable, "-c", "from rmtools.cli import main; main()"]
+    demo = str(HERE.parent / "demo")
+    subprocess.run([*rmtools, "preview", demo, *options, "--out", str(path)], check=True)  # noqa: S603 - our own command
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(128).save(path, optimize=True)
+    return path
+
+
 if __name__ == "__main__":
     store = Store.open(HERE.parent / "demo")
     for path in (
@@ -57,5 +69,7 @@ if __name__ == "__main__":
         write_preview(IMAGES / "scene.png", store, "scene", s=1, factor=2),
         write_preview(IMAGES / "sheet.png", store, "sheet"),
         draw_walls(IMAGES / "vectorising.png"),
+        draw_with_cli(IMAGES / "paths.png", "--paths"),
+        draw_with_cli(IMAGES / "classes.png", "--classes"),
     ):
         print(path)
