@@ -17,6 +17,7 @@ from shapely.geometry import Polygon, box
 
 from rmtools.errors import ExitCode, InputError, MissingError, RecipeError
 from rmtools.findings import Report
+from rmtools.radio.antenna import Antenna
 from rmtools.radio.config import SolverConfig
 from rmtools.radio.sionna import SionnaSolver, load_sionna
 from rmtools.radio.sionna_presets import MATERIAL_GHZ, PRESETS, RayPreset, resolve
@@ -384,3 +385,22 @@ def test_a_dataset_by_the_second_solver(rt: Any, tmp_path: Path) -> None:
     assert report.ok
     assert 0 < blind < (~np.isnan(loss)).sum()
     assert any(f.what.startswith(f"{blind} of ") for f in report.findings)
+
+
+def test_receivers_above_a_roof_are_computed(rt: Any) -> None:
+    hall, tower = box(20, 20, 30, 30), box(40, 40, 50, 50)
+    solver = SionnaSolver("irt2-like", receiver_height_m=20.0, rays=10_000)
+    loss = solver.solve(
+        solver.prepare(scene((hall, 10.0), (tower, 30.0))), Transmitter(10.5, 10.5, 15.0)
+    )
+    assert np.isfinite(loss[63 - 25, 25])
+    assert np.isnan(loss[63 - 45, 45])
+    assert np.isnan(loss).sum() == 100
+
+
+def test_antenna_patterns_are_refused(rt: Any) -> None:
+    pattern = Antenna("sector", 15.0, np.zeros(360), np.zeros(360))
+    solver = SionnaSolver()
+    prepared = solver.prepare(scene(n=16))
+    with pytest.raises(InputError, match="antenna sector: the solver 'sionna' takes no antenna"):
+        solver.solve(prepared, Transmitter(8.5, 8.5, antenna=pattern))
