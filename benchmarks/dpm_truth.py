@@ -103,7 +103,9 @@ def true_maps(root: Path) -> tuple[list[TrueMap], list[Skipped]]:
                     raise InputError("its name is not <map>_<transmitter>.png", where=path)
                 city, scene = name[1], scene_of(int(name[1]))
                 position = _position(root, int(name[1]), int(name[2]), path, scene)
-            walls: Literal["polygons", "raster"] = "raster" if "walls" in scene.notes else "polygons"
+            walls: Literal["polygons", "raster"] = (
+                "raster" if "walls" in scene.notes else "polygons"
+            )
             transmitter = Transmitter(*map(float, position))
             maps.append(TrueMap(path.stem, city, walls, scene, transmitter, read_png(path)))
         except (RmtoolsError, OSError) as error:
