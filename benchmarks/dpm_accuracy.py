@@ -18,13 +18,13 @@ from dpm_truth import (
 from rich.table import Table
 
 from rmtools.errors import RmtoolsError
-from rmtools.radio.dpm.solver import Detailed, DominantPathSolver
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
+    from rmtools.radio.dpm.solver import Detailed, DominantPathSolver
     from rmtools.types import BoolArray, ByteArray, FloatArray
 
 Figures = dict[str, float]

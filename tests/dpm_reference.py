@@ -182,13 +182,13 @@ class Search:
         """The up to eight neighbours."""
         steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
         nodes = [(node[0] + i, node[1] + j) for i, j in steps]
-        return [q for q in nodes if 0 <= min(q) and max(q) < self.n]
+        return [q for q in nodes if min(q) >= 0 and max(q) < self.n]
 
     def starts(self) -> list[Node]:
         """Label the pixels around the transmitter that it sees, else only its own."""
         row, col = math.floor(self.source.v), math.floor(self.source.u)
         near = [(i, j) for i in range(row - 1, row + 3) for j in range(col - 1, col + 3)]
-        near = [q for q in near if 0 <= min(q) and max(q) < self.n]
+        near = [q for q in near if min(q) >= 0 and max(q) < self.n]
 
         def seen(q: Node) -> bool:
             line = self.source, self.place(q)
@@ -305,7 +305,7 @@ class Search:
         at_step = [
             (math.floor(start.v + t * dv + 0.5), math.floor(start.u + t * du + 0.5)) for t in shares
         ]
-        hits = sum(0 <= min(k) and max(k) < self.n and self.kind[k] == ROOF for k in at_step)
+        hits = sum(min(k) >= 0 and max(k) < self.n and self.kind[k] == ROOF for k in at_step)
         return self.preset.roof_db_per_m * hits * ROOF_STEP_PX * self.resolution_m
 
     def gain_db(self, at: Point) -> float:

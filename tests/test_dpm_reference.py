@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,9 @@ from shapely.geometry import Polygon, box
 from rmtools.radio.antenna import Antenna
 from rmtools.radio.dpm.solver import DominantPathSolver
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
-from rmtools.scene import Scene
+
+if TYPE_CHECKING:
+    from rmtools.scene import Scene
 
 N = 40
 CARS = cars((5, 5, 9, 7), (24, 22, 26, 26), (30, 10, 34, 12), (12, 30, 14, 34))
