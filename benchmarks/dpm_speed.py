@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SOLVER = DominantPathSolver("radiomapseer")
-BEST_OF = 5
+BEST_OF = 3
 SIZES = (128, 256, 384, 512, 768, 1024)
 COUNTS = (9, 25, 64, 144, 256, 400)
 REFERENCE_SIZES = (64, 128)
@@ -224,13 +224,13 @@ def show_scenes(console: Console, rows: list[Row]) -> None:
         cells = [r["scene"], str(r["buildings"]), f"{r['prepare_ms']:.1f}", f"{r['static_ms']:.1f}"]
         if "frames" in r:
             cells += [f"{r['frame_ms']:.2f}", f"{r['sequence_frames_per_s']:.0f}"]
-            cells += [f"{r['differ']:.3%}", f"{r['differ_1_db']:.3%}", f"{r['largest_db']:.2f}"]
+            cells += [f"{r['differ']:.4%}", f"{r['differ_1_db']:.4%}", f"{r['largest_db']:.2f}"]
         each.add_row(*cells)
     console.print(each)
     console.print("frames/s: of a whole sequence, with the scene it starts from.")
     over_all = table("Over all scenes and transmitters", "", "median", "p10", "p90", "max")
     for name, values in summary(rows).items():
-        form = "{:.3%}" if name.startswith("differ") else "{:.2f}"
+        form = "{:.4%}" if name.startswith("differ") else "{:.2f}"
         over_all.add_row(LABELS[name], *(form.format(v) for v in values.values()))
     console.print(over_all)
 

@@ -103,7 +103,7 @@ def made_city(n: int, buildings: int, seed: int = 0) -> Scene:
             found.append(Building(block, 25.0, "default"))
     nothing = Provenance(
         source="made up",
-        reader="osm",
+        reader="osm-extract",
         sha256="0" * 64,
         date=None,
         licence="CC0-1.0",
