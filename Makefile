@@ -45,8 +45,12 @@ docs: $(VENV)/.installed-dev ## Write the generated pages of docs/
 pictures: demo ## Remake the pictures of the README from the demo
 	$(BIN)/python docs/pictures.py
 
-bench-dpm: $(VENV)/.installed-dev ## Compare the embedded solver with true WinProp maps
-	$(BIN)/python benchmarks/dpm_accuracy.py $(ARGS)
+$(VENV)/.installed-bench: pyproject.toml | $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' && touch $@ || \
+	  echo "some packages to compare with could not be installed: their parts are left out" >&2
+
+bench-dpm: $(VENV)/.installed-bench ## Accuracy of the embedded solver on true maps, and its speed
+	$(BIN)/python benchmarks/dpm.py $(ARGS)
 
 clean: ## Remove the environment and the demo
 	rm -rf $(VENV) demo build *.egg-info

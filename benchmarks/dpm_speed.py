@@ -30,7 +30,8 @@ COUNTS = (9, 25, 64, 144, 256, 400)
 REFERENCE_SIZES = (64, 128)
 PROCESSES = (1, 2)
 WINPROP_S = 1.0
-"""Seconds per map that the makers of RadioMapSeer give for WinProp's DPM; quoted, not measured."""
+"""Order of the seconds per map of WinProp's DPM on an Intel i7-8750H that the paper on RadioUNet
+(Levie, Yapar, Kutyniok, Caire, 2021) gives; quoted, not measured."""
 
 Row = dict[str, Any]
 
@@ -271,8 +272,8 @@ def show_sionna(console: Console, row: Row) -> None:
             f"long (and {row['blind_share']:.0%} of the street without a path)."
         )
     console.print(
-        f"WinProp takes about {row['winprop_s_quoted']:.0f} s per map by what its users publish "
-        f"(not measured here): {row['winprop_s_quoted'] / row['dpm_s']:.0f} times as long."
+        f"WinProp's DPM takes about {row['winprop_s_quoted']:.0f} s per map by the paper on RadioUNet "
+        f"(quoted, not measured): {row['winprop_s_quoted'] / row['dpm_s']:.0f} times as long."
     )
 
 
