@@ -12,13 +12,10 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import shapely
-from shapely.geometry import Polygon
 
 from rmtools.city.rasters import building_height
-from rmtools.radio.dpm.search import ROOF_STEP_PX, VEHICLE_EPSILON_PX
+from rmtools.radio.dpm.search import ROOF_STEP_PX
 from rmtools.radio.dpm.solver import LEVEL_PX
-from rmtools.radio.dpm.vehicles import SAMPLE_PX
 from rmtools.radio.dpm.visibility import ROOF_END_PX, TOLERANCE_PX
 from rmtools.radio.dpm.walls import building_edges, edges_of, to_pixels
 from rmtools.radio.solver import NO_OBSTACLES
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from rmtools.scene import Scene
     from rmtools.types import BoolArray, FloatArray
 
-STREET, ROOF, VEHICLE = "street", "roof", "vehicle"
+STREET, ROOF = "street", "roof"
 
 Node = tuple[int, int]  # row, col
 SOURCE: Node = (-1, -1)
@@ -74,6 +71,18 @@ class Walls:
             for i in np.flatnonzero(met)
         )
 
+    def shares(self, p: Point, q: Point) -> list[float]:
+        """Where on the way from p to q, in plan, it crosses edges: 0 at p, 1 at q."""
+        found = []
+        for au, av, bu, bv in self.edges[:, :4]:
+            across = (q.u - p.u) * (bv - av) - (q.v - p.v) * (bu - au)
+            if across != 0.0:
+                t = ((au - p.u) * (bv - av) - (av - p.v) * (bu - au)) / across
+                s = ((au - p.u) * (q.v - p.v) - (av - p.v) * (q.u - p.u)) / across
+                if 0.0 <= t <= 1.0 and 0.0 <= s <= 1.0:
+                    found.append(float(t))
+        return found
+
     def _stops(
         self, i: int, p: Point, q: Point, side_a: float, side_b: float, side_p: float, side_q: float
     ) -> bool:
@@ -87,9 +96,9 @@ class Walls:
             if end.kind != STREET and top <= end.z and share * length <= ROOF_END_PX:
                 return False  # a wall close to an end on a roof
         for end, other, side in ((p, q, side_q), (q, p, side_p)):
-            if (other.z < top or side > 0.0) and _near(end, a, b):
+            if (other.z <= top or side > 0.0) and _near(end, a, b):
                 return False  # an end on the wall, unless seen from the wall's own roof
-        low = max(p.z, q.z) < top
+        low = max(p.z, q.z) <= top
         for side, corner, next_corner in ((side_a, a, before), (side_b, b, after)):
             if low and side == 0.0 and _near(q, corner, next_corner):
                 return False  # a corner, and the line goes on along the wall behind it
@@ -103,6 +112,11 @@ def _near(p: Point, a: FloatArray, b: FloatArray) -> bool:
     t = ((p.u - a[0]) * du + (p.v - a[1]) * dv) / square if square > 0.0 else 0.0
     t = min(max(t, 0.0), 1.0)
     return (a[0] + t * du - p.u) ** 2 + (a[1] + t * dv - p.v) ** 2 <= TOLERANCE_PX**2
+
+
+def _along(a: Point, b: Point, t: float) -> Point:
+    """The point of the straight line from a to b at a share of its length."""
+    return Point(*(x + t * (y - x) for x, y in zip(a[:3], b[:3], strict=True)), STREET)
 
 
 def distance(a: Point, b: Point) -> float:
@@ -151,13 +165,7 @@ class Search:
         cars = to_pixels(grid, obstacles.outlines)
         top = obstacles.height_m / self.resolution_m
         self.vehicles = Walls(edges_of(cars).reshape(-1, 8), np.full(4 * len(cars), top))
-        cols, rows = np.meshgrid(np.arange(self.n), np.arange(self.n))
-        on_car = np.zeros(grid.shape, bool)
-        for outline in cars:
-            on_car |= shapely.contains_xy(Polygon(outline), cols + SAMPLE_PX, rows - SAMPLE_PX)
-        on_car &= self.kind == STREET
-        self.z[on_car] = np.maximum(self.z[on_car], top)
-        self.kind = np.where(on_car, VEHICLE, self.kind)
+        self.top = top
 
         self.labels: dict[Node, Label] = {}
         self.final: set[Node] = set()
@@ -219,10 +227,15 @@ class Search:
                 for bend in (before, last, giver):
                     if bend is None or not self.may_go(giver, bend, last, q):
                         continue
-                    label = self.direct(q) if bend == SOURCE else self.bent(bend, q)
-                    if q in self.labels and label.loss >= self.labels[q].loss:
+                    vehicles_db = self.leg_db(giver, bend, q, through_walls=through_walls)
+                    if vehicles_db is None:
                         continue
-                    if self.passes(giver, bend, q, through_walls=through_walls):
+                    label = (
+                        self.direct(q, vehicles_db)
+                        if bend == SOURCE
+                        else self.bent(bend, q, vehicles_db)
+                    )
+                    if q not in self.labels or label.loss < self.labels[q].loss:
                         self.labels[q] = label
                         heapq.heappush(queue, (label.loss, q))
 
@@ -247,19 +260,38 @@ class Search:
         level = at.kind != ROOF and self.source.z <= at.z
         return not (bend == SOURCE and last != SOURCE and level)
 
-    def passes(self, giver: Node, bend: Node, q: Node, *, through_walls: bool) -> bool:
-        """Whether the last leg is free."""
+    def leg_db(self, giver: Node, bend: Node, q: Node, *, through_walls: bool) -> float | None:
+        """What a last leg costs for the vehicles under it; None if a wall stops it."""
         start, at = self.place(bend), self.place(q)
-        if bend == giver:
-            on_streets = start.kind == STREET and at.kind == STREET
-            return through_walls or not on_streets or not self.walls.stop(start, at)
-        if start.kind == VEHICLE:
-            start = start._replace(z=start.z + VEHICLE_EPSILON_PX)
-        return not self.walls.stop(start, at) and not self.vehicles.stop(start, at)
+        if bend == giver and (through_walls or ROOF in (start.kind, at.kind)):
+            return 0.0
+        if self.walls.stop(start, at):
+            return None
+        return self.over_db(start, at) if self.vehicles.stop(start, at) else 0.0
+
+    def over_db(self, start: Point, at: Point) -> float:
+        """Bends of a straight leg that is lifted over all vehicles on it."""
+        if self.top <= min(start.z, at.z):
+            return self.bend_db(0.0)
+        shares = [t for t in self.vehicles.shares(start, at) if self.top >= _along(start, at, t).z]
+        first, last = (
+            _along(start, at, t)._replace(z=self.top) for t in (min(shares), max(shares))
+        )
+        if start.z >= self.top:
+            return self.bend_db(turn_rad(start, last, at))
+        if at.z >= self.top:
+            return self.bend_db(turn_rad(start, first, at))
+        level = (
+            _along(start, at, 0.0)._replace(z=self.top),
+            _along(start, at, 1.0)._replace(z=self.top),
+        )
+        return self.bend_db(turn_rad(start, first, level[1])) + self.bend_db(
+            turn_rad(level[0], last, at)
+        )
 
     # -- what paths cost ----------------------------------------------------------------------
 
-    def direct(self, q: Node) -> Label:
+    def direct(self, q: Node, vehicles_db: float = 0.0) -> Label:
         """The straight path from the transmitter."""
         at = self.place(q)
         pixels = distance(self.source, at)
@@ -271,19 +303,23 @@ class Search:
             elif du == dv:
                 pixels = math.sqrt(pixels * pixels + 2.0)
         length = pixels * self.resolution_m
-        extra = self.roof_db(SOURCE, q) - self.gain_db(at)
-        return Label(self.distance_db(length, los=True) + extra, length, extra, SOURCE)
+        extra = self.roof_db(SOURCE, q) - self.gain_db(at) + vehicles_db
+        loss = self.distance_db(length, los=vehicles_db == 0.0) + extra
+        return Label(loss, length, extra, SOURCE)
 
-    def bent(self, bend: Node, q: Node) -> Label:
+    def bent(self, bend: Node, q: Node, vehicles_db: float) -> Label:
         """The path that bends last at `bend`."""
         known, start, at = self.labels[bend], self.place(bend), self.place(q)
-        angle = turn_rad(self.place(known.parent), start, at)
+        bend_db = self.bend_db(turn_rad(self.place(known.parent), start, at))
+        length = known.length + distance(start, at) * self.resolution_m
+        extra = known.extra + bend_db + self.roof_db(bend, q) + vehicles_db
+        return Label(self.distance_db(length, los=False) + extra, length, extra, bend)
+
+    def bend_db(self, angle_rad: float) -> float:
+        """Loss of one bend."""
         full = math.radians(self.preset.bend_break_deg)
         least, most = self.preset.bend_offset_db, self.preset.bend_max_db
-        bend_db = least + (most - least) * (min(angle, full) / full)
-        length = known.length + distance(start, at) * self.resolution_m
-        extra = known.extra + bend_db + self.roof_db(bend, q)
-        return Label(self.distance_db(length, los=False) + extra, length, extra, bend)
+        return least + (most - least) * (min(angle_rad, full) / full)
 
     def distance_db(self, length_m: float, *, los: bool) -> float:
         """Loss over a length."""

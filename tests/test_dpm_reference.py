@@ -62,7 +62,7 @@ SECTOR = Antenna(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 10_000),
     preset=st.sampled_from(["radiomapseer", "winprop2021", "radiomapmotion"]),
@@ -90,6 +90,15 @@ def test_constants(constants: dict[str, Any]) -> None:
     solver = DominantPathSolver("radiomapseer", **constants)
     for seed in (1, 2):
         assert_same(solver, city_of(seed, 4), Transmitter(20.5, 20.5), CARS)
+
+
+@pytest.mark.parametrize("tx_m", [1.5, 5.0])
+def test_vehicles_higher_than_an_antenna(tx_m: float) -> None:
+    """A path goes up and down over them, or down only."""
+    lorries = Obstacles(CARS.outlines, 3.0)
+    assert_same(
+        DominantPathSolver("radiomapseer"), city_of(3), Transmitter(20.5, 20.5, tx_m), lorries
+    )
 
 
 def test_antenna() -> None:
