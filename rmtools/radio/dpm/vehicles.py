@@ -100,9 +100,9 @@ def over_vehicles(eq: Equation, vehicles: Walls, start: Point, at: Point) -> tup
     up = math.atan2(max(top - start[2], 0.0), first * length)
     down = math.atan2(max(top - at[2], 0.0), (1.0 - last) * length)
     if start[2] >= top:
-        return 1, bend_loss_db(eq, down - math.atan2(top - start[2], last * length))
+        return 1, bend_loss_db(eq, down - math.atan2(start[2] - top, last * length))
     if at[2] >= top:
-        return 1, bend_loss_db(eq, up - math.atan2(top - at[2], (1.0 - first) * length))
+        return 1, bend_loss_db(eq, up - math.atan2(at[2] - top, (1.0 - first) * length))
     return 2, bend_loss_db(eq, up) + bend_loss_db(eq, down)
 
 
