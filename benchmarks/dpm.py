@@ -47,18 +47,23 @@ class Benchmark:
         self.console = Console()
         self.console.width = max(self.console.width, WIDTH)
         self.solver = DominantPathSolver("radiomapseer")
+        self.comparisons: list[dpm_accuracy.Comparison] = []
         self.maps: list[TrueMap] = []
         self.skipped: list[Skipped] = []
         self.figures: dict[str, Any] = {"maps": [], "skipped": []}
 
     def run(self) -> dict[str, Any]:
         """Run the sections and print their tables; returns the figures."""
-        self.maps, skipped = true_maps(self.root / "radiomapseer")
+        maps, skipped = true_maps(self.root / "radiomapseer")
         self.skip(skipped)
+        self.comparisons, skipped = dpm_accuracy.compare(maps, self.solver)
+        self.skip(skipped)
+        self.maps = [c.true for c in self.comparisons]
         if not self.maps:
             self.console.print(f"no true maps in {self.root / 'radiomapseer'}: accuracy left out")
-        self.compare()
         for name, section in (
+            ("accuracy", self.accuracy),
+            ("cars", self.cars),
             ("leave-one-out", self.leave_one_out),
             ("speed", self.speed),
             ("cost", self.cost),
@@ -77,29 +82,24 @@ class Benchmark:
         for file, reason in more:
             self.console.print(f"skipped {file}: {reason}", markup=False)
 
-    def compare(self) -> None:
-        """Accuracy and cars: both need the maps solved."""
-        if not self.maps or not {"accuracy", "cars"} & set(self.only):
+    def accuracy(self) -> None:
+        """Errors per map and class."""
+        if not self.comparisons:
             return
-        comparisons, skipped = dpm_accuracy.compare(self.maps, self.solver)
+        entries = [dpm_accuracy.entry(c) for c in self.comparisons]
+        over_all = dpm_accuracy.pooled(self.comparisons)
+        means = dpm_accuracy.means(entries)
+        self.figures |= {"maps": entries, "means": means, "classes": over_all}
+        dpm_accuracy.show_accuracy(self.console, entries, over_all)
+        self.plot(lambda plots, folder: [plots.plot_error(folder, c) for c in self.comparisons])
+
+    def cars(self) -> None:
+        """The effect of cars."""
+        root = self.root / "radiomapseer"
+        entries, skipped = dpm_accuracy.cars(root, self.comparisons, self.solver)
         self.skip(skipped)
-        if "accuracy" in self.only and comparisons:
-            entries = [dpm_accuracy.entry(c) for c in comparisons]
-            over_all = dpm_accuracy.pooled(comparisons)
-            self.figures |= {
-                "maps": entries,
-                "means": dpm_accuracy.means(entries),
-                "classes": over_all,
-            }
-            dpm_accuracy.show_accuracy(self.console, entries, over_all)
-            self.plot(lambda plots, folder: [plots.plot_error(folder, c) for c in comparisons])
-        if "cars" in self.only:
-            entries, skipped = dpm_accuracy.cars(
-                self.root / "radiomapseer", comparisons, self.solver
-            )
-            self.skip(skipped)
-            self.figures["cars"] = entries
-            dpm_accuracy.show_cars(self.console, entries)
+        self.figures["cars"] = entries
+        dpm_accuracy.show_cars(self.console, entries)
 
     def leave_one_out(self) -> None:
         """Constants from other cities."""
@@ -168,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     only = options.only.split(",")
     if unknown := set(only) - set(SECTIONS):
         parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"there is no folder {options.json.parent} to write into")
     benchmark = Benchmark(options.data, only, options.plots)
     figures = benchmark.run()
     if options.json:

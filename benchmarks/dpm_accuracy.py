@@ -52,7 +52,11 @@ def compare(
         except RmtoolsError as error:
             skipped.append(Skipped(true.name, str(error)))
             continue
-        found.append(Comparison(true, detailed, errors_db(true.grey, detailed.pathloss_db)))
+        errors = errors_db(true.grey, detailed.pathloss_db)
+        if np.isnan(errors).all():
+            skipped.append(Skipped(true.name, "no street pixel has a level"))
+            continue
+        found.append(Comparison(true, detailed, errors))
     return found, skipped
 
 
@@ -135,6 +139,11 @@ def pooled(comparisons: list[Comparison]) -> dict[str, dict[str, Figures]]:
     return found
 
 
+def ignoring(effect: FloatArray) -> Figures:
+    """The error of a solver that knows no cars."""
+    return {} if np.isnan(effect).all() else {"ignoring_cars_db": rmse(effect)}
+
+
 def cars(
     root: Path, comparisons: list[Comparison], solver: DominantPathSolver
 ) -> tuple[list[dict[str, Any]], list[Skipped]]:
@@ -157,8 +166,8 @@ def cars(
             {
                 "name": true.name,
                 "cars": len(obstacles.outlines),
-                "line of sight": figures(error[lit]) | {"ignoring_cars_db": rmse(effect[lit])},
-                "elsewhere": figures(error[~lit]) | {"ignoring_cars_db": rmse(effect[~lit])},
+                "line of sight": figures(error[lit]) | ignoring(effect[lit]),
+                "elsewhere": figures(error[~lit]) | ignoring(effect[~lit]),
             }
         )
     return entries, skipped

@@ -74,7 +74,6 @@ def _frames(work: Work, prepared: Any, transmitter: Transmitter) -> Row:
         "differ": float(np.mean(difference > 0)),
         "differ_1_db": float(np.mean(difference > 1)),
         "largest_db": float(difference.max()),
-        "largest_bias_db": float((maps - full)[:, ~prepared.mask].mean()),
     }
 
 
@@ -272,7 +271,7 @@ def show_sionna(console: Console, row: Row) -> None:
             f"long (and {row['blind_share']:.0%} of the street without a path)."
         )
     console.print(
-        f"WinProp's DPM takes about {row['winprop_s_quoted']:.0f} s per map by the paper on RadioUNet "
+        f"WinProp's DPM takes about {row['winprop_s_quoted']:.0f} s per map by the RadioUNet paper "
         f"(quoted, not measured): {row['winprop_s_quoted'] / row['dpm_s']:.0f} times as long."
     )
 
