@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,10 @@ from rmtools.radio.dpm.solver import DominantPathSolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from dpm_workload import Work
+
+    from dpm_workload import Work
 
 SECTIONS = (
     "accuracy",
@@ -76,6 +81,11 @@ class Benchmark:
         self.figures["skipped"] = [s._asdict() for s in self.skipped]
         return self.figures
 
+    @cached_property
+    def works(self) -> list[Work]:
+        """Real scenes to measure the speed on."""
+        return workloads(self.root, self.maps)
+
     def skip(self, more: Sequence[Skipped]) -> None:
         """Say what is left out."""
         self.skipped += more
@@ -110,7 +120,7 @@ class Benchmark:
     def speed(self) -> None:
         """Real scenes: maps, frames, preparation; and how exact frames are."""
         rows = []
-        for work in workloads(self.root, self.maps):
+        for work in self.works:
             rows += dpm_speed.one_scene(work)
         self.figures["speed"] = {"scenes": rows, "summary": dpm_speed.summary(rows)}
         dpm_speed.show_scenes(self.console, rows)
@@ -137,7 +147,7 @@ class Benchmark:
 
     def processes(self) -> None:
         """One process and two."""
-        row = dpm_speed.over_processes(workloads(self.root, self.maps))
+        row = dpm_speed.over_processes(self.works)
         self.figures["processes"] = row
         dpm_speed.show_processes(self.console, row)
 
