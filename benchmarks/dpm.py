@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from dpm_workload import Work
 
-    from dpm_workload import Work
 
 SECTIONS = (
     "accuracy",
