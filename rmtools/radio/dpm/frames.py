@@ -26,6 +26,7 @@ from rmtools.radio.dpm.search import (
     CHECK_LEG,
     NO_KNOWLEDGE,
     START,
+    TOUCHED,
     Air,
     Knowledge,
     Source,
@@ -108,7 +109,7 @@ def solve_base(air: Air, source: Source, labels: LabelArray) -> Base:
 
 def solve_frame(
     air: Air, source: Source, base: Base, vehicles: Vehicles, labels: LabelArray, queue: Queue
-) -> None:
+) -> IntArray:
     """Solve a frame: what a search from scratch finds, see docs/dpm.md for the exceptions.
 
     Parameters
@@ -122,11 +123,15 @@ def solve_frame(
     vehicles
         All vehicles, none of them at the transmitter (:func:`at_transmitter`).
     labels
-        Filled in; what they hold before does not matter.
+        Those of `base`; changed in place.
     queue
         Empty, and so again afterwards.
+
+    Returns
+    -------
+    ndarray
+        Nodes whose label may have changed; give them back those of `base` before the next frame.
     """
-    copy_labels(base.labels, labels)
     state = base.state.copy()
     watch = np.zeros(labels.size, np.uint8)
     watch[base.starts] = START
@@ -134,7 +139,8 @@ def solve_frame(
     nobody = np.empty(0, np.int32)
     known = Knowledge(base.labels, base.order, base.loss, base.parent, watch)
     spread(air, source, labels, state, known, nobody, queue, AROUND_WALLS)
-    fill_yards(air, source, labels, state, queue)
+    touched = np.flatnonzero(watch & TOUCHED)
+    return np.concatenate([touched, fill_yards(air, source, labels, state, queue)])
 
 
 def at_transmitter(source: Source, vehicles: Vehicles) -> bool:

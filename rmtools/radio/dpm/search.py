@@ -33,6 +33,7 @@ from rmtools.radio.dpm.labels import (
     SOURCE,
     TRIED,
     Raster,
+    adjacent,
     new_states,
     place,
 )
@@ -54,10 +55,10 @@ if TYPE_CHECKING:
 ROOF_STEP_PX = 0.5
 """WinProp's roof loss comes in steps of half a metre."""
 
-CHECK_LEG, CHECK_GIVER, START = 1, 2, 4
+CHECK_LEG, CHECK_GIVER, START, TOUCHED = 1, 2, 4, 8
 """Why a KNOWN label may not hold: a vehicle may stand on its last leg; a neighbour has no known
-label. START excuses the second: the transmitter is next to the pixel."""
-
+label. START excuses the second: the transmitter is next to the pixel. TOUCHED: the node has been
+searched for."""
 
 AROUND_WALLS, THROUGH_WALLS = 0, 1
 
@@ -154,16 +155,23 @@ def light(air: Air, source: Source, labels: LabelArray) -> IntArray:
 
 def fill_yards(
     air: Air, source: Source, labels: LabelArray, state: ByteArray, queue: Queue
-) -> None:
-    """Let paths through the walls of yards that none has entered, the last resort."""
+) -> IntArray:
+    """Let paths through the walls of yards that none has entered, the last resort.
+
+    Returns
+    -------
+    ndarray
+        Nodes of these yards and around them.
+    """
     unreached = np.flatnonzero(state == OPEN)
-    if unreached.size:
-        step = np.array([-1, 0, 1])
-        around = unreached[:, None, None] + air.raster.side * step[:, None] + step
-        around = np.unique(around)
+    step = np.array([-1, 0, 1])
+    around = unreached[:, None, None] + air.raster.side * step[:, None] + step
+    around = np.unique(around)
+    if around.size:
         starts = around[labels["loss"][around] < np.inf].astype(np.int32)
         state[starts] = OPEN
         spread(air, source, labels, state, NO_KNOWLEDGE, starts, queue, THROUGH_WALLS)
+    return around
 
 
 @hot_kernel
@@ -191,6 +199,9 @@ def _light(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> in
                 if lit:
                     label.length = _straight(source, at) * raster.resolution_m
                     label.extra = -gain_db(source.gain, source.at, at)
+                    if kind == ROOF:
+                        metres = _over_roofs(side, labels, source.at, at) * raster.resolution_m
+                        label.extra += eq.roof_db_per_m * metres
                     label.loss = distance_loss_db(eq, label.length, los=True) + label.extra
                     label.parent = SOURCE
                     label.classes = 1
@@ -294,6 +305,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 if state[q] == KNOWN:
                     # does the known label reach it by now, other than through this node?
                     state[q] = TRIED
+                    watch[q] |= TOUCHED
                     _watch(side, state, watch, q)
                     why = int(watch[q]) | CHECK_GIVER
                     if _holds(air, source, labels, before, state, why, q):
@@ -321,6 +333,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 and (g == NONE or label.hidden_0 == g or label.hidden_1 == g)
             ):
                 continue  # nothing new, as for most pairs
+            at = place(raster, labels, source.at, q)
             for i in range(3):
                 a = g if i == 0 else (b if i == 1 else f)
                 if a == NONE or (i == 2 and (not bend_here or giver.loss + least >= label.loss)):
@@ -335,10 +348,16 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 if a == SOURCE and i == 0 and at_kind != ROOF and source.at[2] <= label.z:
                     continue
 
-                start, at = place(raster, labels, source.at, a), place(raster, labels, source.at, q)
+                start = place(raster, labels, source.at, a)
                 start_kind = STREET if a == SOURCE else int(labels[a].kind)
                 by = FREE
-                if i < 2:
+                # without vehicles the last leg was the same, and no wall stood in its way
+                clear = (
+                    before.size > 0
+                    and before[q].parent == a
+                    and not (at_kind == ROOF and adjacent(side, a, q))
+                )
+                if i < 2 and not clear:
                     by = _hint(walls, giver, a, start, start_kind, at, at_kind)
                 if by != FREE:
                     label.hidden_1, label.stopped_by_1 = label.hidden_0, label.stopped_by_0
@@ -349,12 +368,13 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                     new_extra = -gain_db(source.gain, start, at)
                     new_loss = distance_loss_db(eq, new_length, los=True) + new_extra
                 else:
-                    new_length = labels[a].length + _distance(start, at) * resolution_m
+                    leg = _distance(start, at)
+                    new_length = labels[a].length + leg * resolution_m
                     new_loss = distance_loss_db(eq, new_length, los=False) + labels[a].extra
                     if new_loss + least >= label.loss:
                         continue
                     origin = place(raster, labels, source.at, labels[a].parent)
-                    bend = bend_loss_db(eq, _angle(origin, start, at))
+                    bend = bend_loss_db(eq, _angle(origin, start, at, leg))
                     new_extra = labels[a].extra + bend
                     new_loss += bend
                 if eq.roof_db_per_m > 0.0 and (
@@ -370,8 +390,13 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 hops = 0
                 step = a == f and (giver.kind == ROOF or at_kind == ROOF)
                 if not (step or forced):
-                    by = blocker(start, start_kind, at, at_kind, walls)
-                    if by == FREE and (blocker(start, start_kind, at, at_kind, vehicles) != FREE):
+                    if not clear:
+                        by = blocker(start, start_kind, at, at_kind, walls)
+                    if (
+                        by == FREE
+                        and not (clear and not watch[q] & CHECK_LEG)
+                        and blocker(start, start_kind, at, at_kind, vehicles) != FREE
+                    ):
                         # over the vehicles on a straight line
                         hops, over = over_vehicles(eq, vehicles, start, at)
                         new_extra += over
@@ -420,6 +445,7 @@ def reopen(side: int, labels: LabelArray, state: ByteArray, watch: ByteArray, p:
     if state[p] == KNOWN:
         labels[p].loss, labels[p].parent = np.inf, NONE
     state[p] = OPEN
+    watch[p] |= TOUCHED
     _watch(side, state, watch, p)
 
 
@@ -509,9 +535,12 @@ def _straight(source: Source, q: Point) -> float:
 
 
 @hot_kernel
-def _angle(a: Point, b: Point, c: Point) -> float:
-    """Angle by which the path a, b, c turns at b, in radians; 0 if a leg has no length."""
-    lengths = _distance(a, b) * _distance(b, c)
+def _angle(a: Point, b: Point, c: Point, leg: float) -> float:
+    """Angle by which the path a, b, c turns at b, in radians; 0 if a leg has no length.
+
+    `leg` is the distance from b to c.
+    """
+    lengths = _distance(a, b) * leg
     if lengths <= 0.0:
         return 0.0
     dot = (

@@ -248,8 +248,15 @@ class DominantPathSolver:
             if base is None:
                 empty = self._air(prepared, transmitter, prepared.no_vehicles)
                 base, queue = solve_base(empty, source, labels), new_queue(labels.size)
-            solve_frame(air, source, base, vehicles, labels, queue)
-            maps[k] = _pathloss(prepared, labels)
+                plain = _pathloss(prepared, labels)
+                copy_labels(base.labels, labels)
+            changed = solve_frame(air, source, base, vehicles, labels, queue)
+            maps[k] = plain
+            row, col = np.divmod(changed, prepared.grid.n + 2)
+            loss = labels["loss"][changed]
+            loss[prepared.mask[row - 1, col - 1]] = np.nan
+            maps[k, row - 1, col - 1] = loss
+            copy_labels(base.labels, labels, changed)
         return maps
 
     def _source(self, prepared: PreparedScene, transmitter: Transmitter) -> Source:

@@ -106,11 +106,12 @@ def blocker(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> int:
     walls
         What may stand in the way.
     """
-    start, rows, buckets = walls.start, walls.rows, walls.buckets
+    start, rows, tops, buckets = walls.start, walls.rows, walls.tops, walls.buckets
     pu, pv, pz = p
     du, dv = q[0] - pu, q[1] - pv
     length = math.sqrt(du * du + dv * dv)
-    if min(pz, q[2]) > walls.highest or length == 0.0:
+    lowest = min(pz, q[2])
+    if lowest > walls.highest or length == 0.0:
         return FREE
 
     # walk through the buckets; next_u, next_v: share of the line where it leaves this one
@@ -120,9 +121,10 @@ def blocker(p: Point, p_kind: int, q: Point, q_kind: int, walls: Walls) -> int:
     next_v = ((row + (dv > 0.0)) * BUCKET_PX - 0.5 - pv) / dv if dv != 0.0 else math.inf
     while True:
         bucket = row * buckets + col
-        for i in range(start[bucket], start[bucket + 1]):
-            if stops(rows, i, p, p_kind, q, q_kind, length):
-                return walls.items[i]
+        if tops[bucket] >= lowest:
+            for i in range(start[bucket], start[bucket + 1]):
+                if stops(rows, i, p, p_kind, q, q_kind, length):
+                    return walls.items[i]
         if row == last_row and col == last_col:
             return FREE
         if row == last_row or (col != last_col and next_u < next_v):

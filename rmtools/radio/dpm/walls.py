@@ -45,6 +45,8 @@ class Walls(NamedTuple):
         Edges of bucket k are ``items[start[k]:start[k + 1]]``.
     rows
         ``edges[items]``: what is tested together lies together.
+    tops
+        The largest height in each bucket; minus infinity in an empty one.
     buckets
         Buckets per side.
     """
@@ -54,6 +56,7 @@ class Walls(NamedTuple):
     start: IntArray
     items: IntArray
     rows: FloatArray
+    tops: FloatArray
     buckets: int
 
 
@@ -134,7 +137,9 @@ def build_walls(edges: FloatArray, top_px: FloatArray, n: int) -> Walls:
     counts[:] = 0
     _fill(edges, buckets, counts, start, items)
     highest = float(top_px.max()) if len(top_px) else -np.inf
-    return Walls(edges, highest, start, items, edges[items], buckets)
+    rows, tops = edges[items], np.full(buckets * buckets, -np.inf)
+    np.maximum.at(tops, np.repeat(np.arange(tops.size), np.diff(start)), rows[:, 8])
+    return Walls(edges, highest, start, items, rows, tops, buckets)
 
 
 @hot_kernel
