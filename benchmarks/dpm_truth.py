@@ -27,6 +27,7 @@ from rmtools.city.seer import (
     scene_of_gain_map,
 )
 from rmtools.errors import InputError, RmtoolsError
+from rmtools.layouts.seer import halve_vehicle_effect
 from rmtools.radio.solver import Obstacles, Transmitter
 from rmtools.units import SEER_SCALE
 
@@ -175,7 +176,7 @@ def car_effect_errors_db(
     error, effect
         In dB, shape (256, 256).
     """
-    halved = (plain.pathloss_db + with_cars.pathloss_db) / 2
+    halved = halve_vehicle_effect(plain.pathloss_db, with_cars.pathloss_db)
     levels = [SEER_SCALE.encode(loss).astype(float) for loss in (plain.pathloss_db, halved)]
     known = (grey_with_cars > 0) & (
         np.abs(errors_db(true.grey, plain.pathloss_db)) < 1.01 * LEVEL_DB

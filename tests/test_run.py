@@ -252,7 +252,7 @@ def test_odd_sizes_end_well(tmp_path: Path, setting: str) -> None:
 
 def test_ctrl_c_is_one_line_and_leaves_no_worker(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [*command(tmp_path, "traffic.frames=15"), "--workers", "2"],
+        [*command(tmp_path, "traffic.frames=400"), "--workers", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -267,6 +267,9 @@ def test_ctrl_c_is_one_line_and_leaves_no_worker(tmp_path: Path) -> None:
     assert process.returncode == ExitCode.INTERRUPTED
     assert said.strip().splitlines()[-1].startswith("error: stopped.")
     assert "Traceback" not in said
+    deadline = time.monotonic() + 20
+    while _group(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not _group(process.pid)
 
 
