@@ -111,7 +111,7 @@ def motion_rate(
         tries = [fleets.copy() for _ in range(STRETCHES)]
         seconds += least(
             STRETCHES,
-            lambda: drive(*scenery, tries.pop(), 0, record),  # noqa: B023
+            lambda: drive(*scenery, tries.pop(), 0, record),  # noqa: B023 - called at once
         )
     return steps / seconds
 
@@ -143,7 +143,7 @@ def sumo_net(folder: Path) -> Path:
             writer.add(thing)
     command = [Path(sumo.SUMO_HOME) / "bin" / "netconvert", "--osm-files", xml, "-o", net]
     options = ["--keep-edges.by-vclass", "passenger", "--geometry.remove", "--no-warnings"]
-    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
     return net
 
 
@@ -153,7 +153,7 @@ def sumo_rate(net: Path, vehicles: int, *, positions: bool) -> float:
 
     command = ["sumo", "-n", str(net), "--step-length", "0.1", "--no-step-log", "--no-warnings"]
     libsumo.start([*command, "--time-to-teleport", "-1", "--seed", "1"])
-    draw = random.Random(1)  # noqa: S311
+    draw = random.Random(1)  # noqa: S311 - not for secrets
     edges = [edge for edge in libsumo.edge.getIDList() if not edge.startswith(":")]
     placed = 0
     while placed < vehicles:
@@ -183,7 +183,7 @@ def sumo_rate(net: Path, vehicles: int, *, positions: bool) -> float:
 def sumo_rates() -> dict[str, float]:
     """SUMO's rates by size of the fleet; empty without SUMO."""
     try:
-        import libsumo  # noqa: F401
+        import libsumo  # noqa: F401 - only whether it is there
     except ImportError:
         print("SUMO is not here (pip install 'rmtools[bench]'): no comparison with it")
         return {}

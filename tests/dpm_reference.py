@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rmtools.city.rasters import building_height
-from rmtools.radio.dpm.search import ROOF_STEP_PX
 from rmtools.radio.dpm.solver import LEVEL_PX
+from rmtools.radio.dpm.space import ROOF_STEP_PX
 from rmtools.radio.dpm.visibility import ROOF_END_PX, TOLERANCE_PX
 from rmtools.radio.dpm.walls import building_edges, edges_of, to_pixels
 from rmtools.radio.solver import NO_OBSTACLES

@@ -19,23 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rmtools.kernel import hot_kernel
+from rmtools.radio.dpm.known import CHECK_LEG, NO_KNOWLEDGE, START, TOUCHED, Knowledge
 from rmtools.radio.dpm.labels import KNOWN, SOURCE, copy_labels, new_states, place
 from rmtools.radio.dpm.queue import Queue, new_queue
-from rmtools.radio.dpm.search import (
-    AROUND_WALLS,
-    CHECK_LEG,
-    NO_KNOWLEDGE,
-    START,
-    TOUCHED,
-    Air,
-    Knowledge,
-    Source,
-    fill_yards,
-    light,
-    spread,
-)
+from rmtools.radio.dpm.search import AROUND_WALLS, fill_yards, light, spread
 
 if TYPE_CHECKING:
+    from rmtools.radio.dpm.space import Air, Source
     from rmtools.radio.dpm.vehicles import Vehicles
     from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
 

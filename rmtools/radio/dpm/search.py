@@ -15,120 +15,49 @@ which they became final, and only the others are searched for.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rmtools.kernel import hot_kernel
-from rmtools.radio.dpm.equation import Equation, bend_loss_db, distance_loss_db, gain_db
+from rmtools.radio.dpm.equation import bend_loss_db, distance_loss_db, gain_db
+from rmtools.radio.dpm.known import (
+    CHECK_GIVER,
+    CHECK_LEG,
+    NO_KNOWLEDGE,
+    TOUCHED,
+    Knowledge,
+    holds,
+    neighbour,
+    reopen,
+    restore,
+    same,
+    watch_around,
+)
 from rmtools.radio.dpm.labels import (
     BENDS,
     CLOSED,
     KEPT,
     KNOWN,
-    LABEL,
     NONE,
     OPEN,
     OVER_ROOF,
     SOURCE,
     TRIED,
-    Raster,
     adjacent,
     new_states,
     place,
 )
 from rmtools.radio.dpm.queue import Queue, front, new_queue, push, remove
+from rmtools.radio.dpm.space import Air, Source, distance, over_roofs, straight, turn
 from rmtools.radio.dpm.vehicles import over_vehicles
-from rmtools.radio.dpm.visibility import (
-    FREE,
-    ROOF,
-    STREET,
-    Point,
-    blocker,
-    stops,
-)
+from rmtools.radio.dpm.visibility import FREE, ROOF, STREET, Point, blocker, stops
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.walls import Walls
-    from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
-
-ROOF_STEP_PX = 0.5
-"""WinProp's roof loss comes in steps of half a metre."""
-
-CHECK_LEG, CHECK_GIVER, START, TOUCHED = 1, 2, 4, 8
-"""Why a KNOWN label may not hold: a vehicle may stand on its last leg; a neighbour has no known
-label. START excuses the second: the transmitter is next to the pixel. TOUCHED: the node has been
-searched for."""
+    from rmtools.types import ByteArray, IntArray, LabelArray
 
 AROUND_WALLS, THROUGH_WALLS = 0, 1
-
-
-class Source(NamedTuple):
-    """The transmitter in pixels.
-
-    Attributes
-    ----------
-    at
-        Where it stands.
-    sideways
-        Turns RadioMapSeer's near-field rule on.
-    gain
-        Gain of the antenna in dB, see :func:`~rmtools.radio.dpm.equation.gain_db`.
-    """
-
-    at: Point
-    sideways: bool
-    gain: FloatArray
-
-
-class Air(NamedTuple):
-    """The space that paths go through.
-
-    Attributes
-    ----------
-    raster
-        Its nodes.
-    walls, vehicles
-        What stands in the way.
-    eq
-        What paths cost.
-    """
-
-    raster: Raster
-    walls: Walls
-    vehicles: Walls
-    eq: Equation
-
-
-class Knowledge(NamedTuple):
-    """What is known before a search.
-
-    Attributes
-    ----------
-    labels
-        Final labels of the scene without vehicles.
-    order
-        KNOWN nodes in the order in which they became final in it.
-    loss, parent
-        Their labels once more, in this order.
-    watch
-        CHECK_LEG, CHECK_GIVER and START flags of KNOWN nodes, shape (side * side,).
-    """
-
-    labels: LabelArray
-    order: IntArray
-    loss: FloatArray
-    parent: IntArray
-    watch: ByteArray
-
-
-NO_KNOWLEDGE = Knowledge(
-    np.empty(0, LABEL),
-    np.empty(0, np.int32),
-    np.empty(0),
-    np.empty(0, np.int32),
-    np.empty(0, np.uint8),
-)
 
 
 def path_search(air: Air, source: Source, labels: LabelArray) -> None:
@@ -197,10 +126,10 @@ def _light(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> in
                         and blocker(source.at, STREET, at, kind, vehicles) == FREE
                     )
                 if lit:
-                    label.length = _straight(source, at) * raster.resolution_m
+                    label.length = straight(source, at) * raster.resolution_m
                     label.extra = -gain_db(source.gain, source.at, at)
                     if kind == ROOF:
-                        metres = _over_roofs(side, labels, source.at, at) * raster.resolution_m
+                        metres = over_roofs(side, labels, source.at, at) * raster.resolution_m
                         label.extra += eq.roof_db_per_m * metres
                     label.loss = distance_loss_db(eq, label.length, los=True) + label.extra
                     label.parent = SOURCE
@@ -268,10 +197,10 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
         giving, kept = True, False
         if c >= 0:
             p = c
-            kept = _holds(air, source, labels, before, state, int(watch[p]), p)
+            kept = holds(air, source, labels, before, state, int(watch[p]), p)
             if kept and (state[p] == KNOWN or before[p].loss <= labels[p].loss):
                 if state[p] == TRIED:
-                    _restore(labels[p], before[p])
+                    restore(labels[p], before[p])
                     if queue.links[p, 0] >= 0:
                         remove(queue, p)
                 state[p] = KEPT
@@ -279,7 +208,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                     continue
             elif kept:
                 state[p] = OPEN  # something better has come up
-                _watch(side, state, watch, p)
+                watch_around(side, state, watch, p)
                 continue
             else:
                 giving = False
@@ -287,11 +216,11 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
         elif p >= 0:
             remove(queue, p)
             was, state[p] = state[p], CLOSED
-            kept = before.size > 0 and _same(labels[p], before[p])
+            kept = before.size > 0 and same(labels[p], before[p])
             if kept:
                 state[p] = KEPT
             elif was == TRIED:
-                _watch(side, state, watch, p)
+                watch_around(side, state, watch, p)
             labels[p].rank = final
             final += 1
         else:
@@ -306,9 +235,9 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                     # does the known label reach it by now, other than through this node?
                     state[q] = TRIED
                     watch[q] |= TOUCHED
-                    _watch(side, state, watch, q)
+                    watch_around(side, state, watch, q)
                     why = int(watch[q]) | CHECK_GIVER
-                    if _holds(air, source, labels, before, state, why, q):
+                    if holds(air, source, labels, before, state, why, q):
                         push(queue, labels, q)
                     else:
                         labels[q].loss, labels[q].parent = np.inf, NONE
@@ -364,23 +293,23 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                     label.hidden_0, label.stopped_by_0 = a, by
                     continue
                 if a == SOURCE:
-                    new_length = _straight(source, at) * resolution_m
+                    new_length = straight(source, at) * resolution_m
                     new_extra = -gain_db(source.gain, start, at)
                     new_loss = distance_loss_db(eq, new_length, los=True) + new_extra
                 else:
-                    leg = _distance(start, at)
+                    leg = distance(start, at)
                     new_length = labels[a].length + leg * resolution_m
                     new_loss = distance_loss_db(eq, new_length, los=False) + labels[a].extra
                     if new_loss + least >= label.loss:
                         continue
                     origin = place(raster, labels, source.at, labels[a].parent)
-                    bend = bend_loss_db(eq, _angle(origin, start, at, leg))
+                    bend = bend_loss_db(eq, turn(origin, start, at, leg))
                     new_extra = labels[a].extra + bend
                     new_loss += bend
                 if eq.roof_db_per_m > 0.0 and (
                     at_kind == ROOF or (a != SOURCE and labels[a].kind == ROOF)
                 ):
-                    metres = _over_roofs(side, labels, start, at) * resolution_m
+                    metres = over_roofs(side, labels, start, at) * resolution_m
                     new_extra += eq.roof_db_per_m * metres
                     new_loss += eq.roof_db_per_m * metres
                 if new_loss >= label.loss:
@@ -418,88 +347,6 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
 
 
 @hot_kernel
-def neighbour(side: int, p: int, k: int) -> int:
-    """The k-th of the eight neighbours of a node, row by row."""
-    i = k + (k >= 4)
-    return p + (i // 3 - 1) * side + i % 3 - 1
-
-
-@hot_kernel
-def _restore(label: Any, other: Any) -> None:
-    """Give a node back the label that it had."""
-    label.loss, label.length, label.extra = other.loss, other.length, other.extra
-    label.parent, label.classes = other.parent, other.classes
-
-
-@hot_kernel
-def _same(label: Any, other: Any) -> bool:
-    """Whether two labels tell of the same path."""
-    return (
-        label.parent == other.parent and label.loss == other.loss and label.length == other.length
-    )
-
-
-@hot_kernel
-def reopen(side: int, labels: LabelArray, state: ByteArray, watch: ByteArray, p: int) -> None:
-    """Forget the known label of a node."""
-    if state[p] == KNOWN:
-        labels[p].loss, labels[p].parent = np.inf, NONE
-    state[p] = OPEN
-    watch[p] |= TOUCHED
-    _watch(side, state, watch, p)
-
-
-@hot_kernel
-def _watch(side: int, state: ByteArray, watch: ByteArray, p: int) -> None:
-    """Tell the KNOWN neighbours of a node that it has no known label."""
-    for k in range(8):
-        q = neighbour(side, p, k)
-        if state[q] == KNOWN or state[q] == TRIED:
-            watch[q] |= CHECK_GIVER
-
-
-@hot_kernel
-def _holds(
-    air: Air,
-    source: Source,
-    labels: LabelArray,
-    before: LabelArray,
-    state: ByteArray,
-    why: int,
-    p: int,
-) -> bool:
-    """Whether a known label is still what the search would find."""
-    raster, _, vehicles, _ = air
-    side, label = raster.side, before[p]
-    a = label.parent
-    if a != SOURCE and state[a] != KEPT:
-        return False
-    if why & CHECK_LEG:
-        start, start_kind = place(raster, labels, source.at, a), STREET
-        if a != SOURCE:
-            start_kind = int(labels[a].kind)
-        at, at_kind = place(raster, labels, source.at, p), int(labels[p].kind)
-        if blocker(start, start_kind, at, at_kind, vehicles) != FREE:
-            return False
-    if not why & CHECK_GIVER or (why & START and a == SOURCE):
-        return True
-    for k in range(8):
-        f = neighbour(side, p, k)
-        if state[f] < CLOSED:
-            continue
-        b = labels[f].parent
-        if f == a or b == a:
-            return True
-        if (
-            b >= 0
-            and labels[b].parent == a
-            and (a != SOURCE or label.kind == ROOF or source.at[2] > label.z)
-        ):
-            return True
-    return False
-
-
-@hot_kernel
 def _hint(
     walls: Walls, giver: Any, a: int, start: Point, start_kind: int, at: Point, at_kind: int
 ) -> int:
@@ -514,52 +361,3 @@ def _hint(
         if stops(walls.edges, e, start, start_kind, at, at_kind, math.sqrt(du * du + dv * dv)):
             return e
     return FREE
-
-
-@hot_kernel
-def _distance(a: Point, b: Point) -> float:
-    du, dv, dz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    return math.sqrt(du * du + dv * dv + dz * dz)
-
-
-@hot_kernel
-def _straight(source: Source, q: Point) -> float:
-    """Distance from the transmitter in pixels, with RadioMapSeer's near-field rule."""
-    du, dv = abs(q[0] - source.at[0]), abs(q[1] - source.at[1])
-    distance = _distance(source.at, q)
-    if not source.sideways or (du == 0.0 and dv == 0.0):
-        return distance
-    if du == 0.0 or dv == 0.0:
-        return math.sqrt(distance * distance + 1.0)
-    return math.sqrt(distance * distance + 2.0) if du == dv else distance
-
-
-@hot_kernel
-def _angle(a: Point, b: Point, c: Point, leg: float) -> float:
-    """Angle by which the path a, b, c turns at b, in radians; 0 if a leg has no length.
-
-    `leg` is the distance from b to c.
-    """
-    lengths = _distance(a, b) * leg
-    if lengths <= 0.0:
-        return 0.0
-    dot = (
-        (b[0] - a[0]) * (c[0] - b[0])
-        + (b[1] - a[1]) * (c[1] - b[1])
-        + (b[2] - a[2]) * (c[2] - b[2])
-    )
-    return math.acos(min(max(dot / lengths, -1.0), 1.0))
-
-
-@hot_kernel
-def _over_roofs(side: int, labels: LabelArray, a: Point, b: Point) -> float:
-    """Pixels of a leg that lie over buildings."""
-    du, dv = b[0] - a[0], b[1] - a[1]
-    steps = math.ceil(math.sqrt(du * du + dv * dv) / ROOF_STEP_PX)
-    hits = 0
-    for i in range(steps):
-        t = (i + 0.5) / steps
-        col, row = math.floor(a[0] + t * du + 1.5), math.floor(a[1] + t * dv + 1.5)
-        if 0 < row < side - 1 and 0 < col < side - 1 and labels[row * side + col].kind == ROOF:
-            hits += 1
-    return hits * ROOF_STEP_PX

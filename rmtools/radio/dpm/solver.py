@@ -18,7 +18,8 @@ from rmtools.radio.dpm.frames import (
 from rmtools.radio.dpm.labels import BENDS, Raster, copy_labels, new_labels, of_pixels
 from rmtools.radio.dpm.presets import Preset, resolve
 from rmtools.radio.dpm.queue import new_queue
-from rmtools.radio.dpm.search import Air, Source, path_search
+from rmtools.radio.dpm.search import path_search
+from rmtools.radio.dpm.space import Air, Source
 from rmtools.radio.dpm.vehicles import Vehicles, lifted_points, make_vehicles
 from rmtools.radio.dpm.visibility import ROOF, STREET
 from rmtools.radio.dpm.walls import Walls, build_walls, building_edges, to_metres, to_pixels
