@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from rmtools.errors import RecipeError
-from rmtools.files import first_problem
+from rmtools.radio.presets import NamedPreset, change
 
 Material = Literal[
     "concrete", "brick", "glass", "marble", "wood", "metal", "medium_dry_ground", "wet_ground"
@@ -29,13 +28,9 @@ MATERIAL_GHZ: dict[str, tuple[float, float]] = {
 """Frequencies for which ITU-R P.2040 gives the constants of a material."""
 
 
-class RayPreset(BaseModel):
+class RayPreset(NamedPreset):
     """Every parameter of the ray tracer; frozen, and unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    name: str = Field(min_length=1, description="Name written into the provenance")
-    evidence: str = Field(description="What the parameters rest on")
     frequency_mhz: float = Field(
         default=5900.0, ge=100, le=100_000, description="Carrier frequency"
     )
@@ -113,18 +108,4 @@ def resolve(preset: RayPreset | str, overrides: dict[str, Any]) -> RayPreset:
     RecipeError
         Unknown preset or parameter, or a value out of range.
     """
-    if isinstance(preset, str):
-        if preset not in PRESETS:
-            raise RecipeError(
-                f"there is no preset {preset!r} of the solver 'sionna'.",
-                remedy=f"Choose one of {', '.join(PRESETS)}.",
-            )
-        preset = PRESETS[preset]
-    try:
-        return RayPreset.model_validate({**preset.model_dump(), **overrides})
-    except ValidationError as e:
-        raise RecipeError(
-            f"{first_problem(e)}.",
-            where=f"Sionna preset {preset.name}",
-            remedy=f"Parameters are {', '.join(RayPreset.model_fields)}.",
-        ) from e
+    return change(PRESETS, preset, overrides, "Sionna")

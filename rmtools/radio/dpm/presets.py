@@ -8,20 +8,15 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from rmtools.errors import RecipeError
-from rmtools.files import first_problem
+from rmtools.radio.presets import NamedPreset, change
 from rmtools.units import SPEED_OF_LIGHT_M_PER_S, free_space_loss_1m_db
 
 
-class Preset(BaseModel):
+class Preset(NamedPreset):
     """Every constant of the model; frozen, and unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    name: str = Field(min_length=1, description="Name written into the provenance")
-    evidence: str = Field(description="What the constants rest on")
     frequency_mhz: float = Field(ge=100, le=100_000, description="Carrier frequency")
     p_los: float = Field(ge=1, le=10, description="Exponent with line of sight")
     p_olos: float = Field(ge=1, le=10, description="Exponent without line of sight")
@@ -132,18 +127,4 @@ def resolve(preset: Preset | str, overrides: dict[str, Any]) -> Preset:
     RecipeError
         Unknown preset or constant, or a value out of range.
     """
-    if isinstance(preset, str):
-        if preset not in PRESETS:
-            raise RecipeError(
-                f"there is no DPM preset {preset!r}.",
-                remedy=f"Choose one of {', '.join(PRESETS)}.",
-            )
-        preset = PRESETS[preset]
-    try:
-        return Preset.model_validate({**preset.model_dump(), **overrides})
-    except ValidationError as e:
-        raise RecipeError(
-            f"{first_problem(e)}.",
-            where=f"DPM preset {preset.name}",
-            remedy=f"Constants are {', '.join(Preset.model_fields)}.",
-        ) from e
+    return change(PRESETS, preset, overrides, "DPM")
