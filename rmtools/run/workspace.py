@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -14,6 +14,9 @@ from rmtools.files import read_json, walk_files, write_json
 from rmtools.run.recipe import Recipe, write_recipe
 from rmtools.scene import Scene
 from rmtools.store import SCENES_NAME, STORE_NAME, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RECIPE_NAME = "recipe.yaml"
 VALIDATION_NAME = "validation.json"
@@ -64,17 +67,22 @@ class Workspace:
         """
         from rmtools.city.sources import identify
 
+        maps = self.recipe.city.maps
+        return {
+            source: self._identity(source, partial(identify, source, maps))
+            for source in self.recipe.city.sources
+        }
+
+    def _identity(self, key: str, identify: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `identify` says, or what was recorded under `key` where the files are gone."""
         path = self.root / SOURCES_NAME
         recorded: dict[str, Any] = read_json(path) if path.is_file() else {}
-        found: dict[str, Any] = {}
-        for source in self.recipe.city.sources:
-            try:
-                found[source] = identify(source, self.recipe.city.maps)
-            except InputError:
-                if source not in recorded:
-                    raise
-                found[source] = recorded[source]
-        return found
+        try:
+            return identify()
+        except InputError:
+            if key not in recorded:
+                raise
+            return dict(recorded[key])
 
     @cached_property
     def track_files(self) -> dict[str, Any] | None:
@@ -90,14 +98,7 @@ class Workspace:
         source = self.recipe.traffic.tracks
         if source is None:
             return None
-        path = self.root / SOURCES_NAME
-        recorded = read_json(path).get(self._tracks_key) if path.is_file() else None
-        try:
-            return identify_files(source)
-        except InputError:
-            if recorded is None:
-                raise
-            return dict(recorded)
+        return self._identity(self._tracks_key, partial(identify_files, source))
 
     @property
     def _tracks_key(self) -> str:
@@ -117,14 +118,9 @@ class Workspace:
         antenna = self.recipe.solver.antenna
         if antenna is None:
             return None
-        path = self.root / SOURCES_NAME
-        recorded = read_json(path).get(self._antenna_key) if path.is_file() else None
-        try:
-            return antenna.identify()
-        except InputError:
-            if recorded is None or Path(antenna.pattern).exists():
-                raise
-            return dict(recorded)
+        if Path(antenna.pattern).exists():
+            return antenna.identify()  # a broken pattern is not a missing one
+        return self._identity(self._antenna_key, antenna.identify)
 
     @property
     def _antenna_key(self) -> str:
