@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from rmtools.cli._stages import (
     options,
     stored_recipe,
 )
+
+if TYPE_CHECKING:
+    from rmtools.run.recipe import Recipe
 
 
 def build_scenes(
@@ -84,8 +87,6 @@ def generate_trajectories(
     as_json: Json = False,
 ) -> None:
     """Let vehicles drive through every scene: track tables and vehicle masks."""
-    from rmtools.store import STORE_NAME
-
     given = options(
         "traffic",
         vehicles=vehicles,
@@ -95,16 +96,8 @@ def generate_trajectories(
         vehicle_length_m=vehicle_length_m,
         vehicle_width_m=vehicle_width_m,
     )
-    carry_out(
-        dataset,
-        stored_recipe(dataset, ["traffic.tracks=null", *given], settings),
-        ["tracks"],
-        workers=workers,
-        overwrite=overwrite,
-        as_json=as_json,
-        paths={"store": dataset / STORE_NAME},
-    )
-    hint(f"rmtools place-transmitters {dataset}")
+    recipe = stored_recipe(dataset, ["traffic.tracks=null", *given], settings)
+    _make_tracks(dataset, recipe, workers=workers, overwrite=overwrite, as_json=as_json)
 
 
 def import_tracks(
@@ -140,8 +133,6 @@ def import_tracks(
     as_json: Json = False,
 ) -> None:
     """Take vehicles from elsewhere, such as SUMO: track tables and vehicle masks."""
-    from rmtools.store import STORE_NAME
-
     given = [
         "traffic.tracks=null",  # nothing of an earlier import stays
         *options("traffic.tracks", files=files, net=net, begin_s=begin_s, every_s=every_s),
@@ -154,9 +145,19 @@ def import_tracks(
             vehicle_width_m=vehicle_width_m,
         ),
     ]
+    recipe = stored_recipe(dataset, given, settings)
+    _make_tracks(dataset, recipe, workers=workers, overwrite=overwrite, as_json=as_json)
+
+
+def _make_tracks(
+    dataset: Path, recipe: Recipe, *, workers: int, overwrite: bool, as_json: bool
+) -> None:
+    """Carry out the tracks stage."""
+    from rmtools.store import STORE_NAME
+
     carry_out(
         dataset,
-        stored_recipe(dataset, given, settings),
+        recipe,
         ["tracks"],
         workers=workers,
         overwrite=overwrite,

@@ -109,7 +109,9 @@ def front(queue: Queue, labels: LabelArray) -> int:
 
 @hot_kernel
 def remove(queue: Queue, p: int) -> None:
-    """Take a pixel out."""
+    """Take a pixel out, if it is in."""
+    if queue.links[p, BUCKET] < 0:
+        return
     _unlink(queue, p)
     queue.links[p, BUCKET] = -1
     if queue.at[FRONT] == p:

@@ -201,8 +201,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
             if kept and (state[p] == KNOWN or before[p].loss <= labels[p].loss):
                 if state[p] == TRIED:
                     restore(labels[p], before[p])
-                    if queue.links[p, 0] >= 0:
-                        remove(queue, p)
+                    remove(queue, p)
                 state[p] = KEPT
                 if not watch[p] & CHECK_GIVER:
                     continue
