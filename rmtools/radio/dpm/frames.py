@@ -4,7 +4,7 @@ The scene without vehicles is solved once. In a frame most labels still hold. Th
 in the order in which they became final, which costs next to nothing, and only these nodes are
 searched for:
 
-* nodes whose last leg meets a vehicle;
+* nodes whose last leg a vehicle cuts;
 * nodes whose last bend is one of these;
 * nodes to which no neighbour hands the label any more;
 * nodes to which one of these hands a better label.
@@ -14,15 +14,17 @@ Every frame starts from the scene without vehicles, never from another frame.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rmtools.kernel import hot_kernel
-from rmtools.radio.dpm.known import CHECK_LEG, NO_KNOWLEDGE, START, TOUCHED, Knowledge
+from rmtools.radio.dpm.known import LEG_CUT, NO_KNOWLEDGE, START, TOUCHED, Knowledge
 from rmtools.radio.dpm.labels import KNOWN, SOURCE, copy_labels, new_states, place
 from rmtools.radio.dpm.queue import Queue, new_queue
 from rmtools.radio.dpm.search import AROUND_WALLS, fill_yards, light, spread
+from rmtools.radio.dpm.visibility import STREET, stops
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.space import Air, Source
@@ -125,7 +127,8 @@ def solve_frame(
     state = base.state.copy()
     watch = np.zeros(labels.size, np.uint8)
     watch[base.starts] = START
-    _mark_legs(air, source, labels, base, vehicles.discs, watch)
+    if vehicles.discs.size:
+        _mark_legs(air, source, labels, base, vehicles.discs, watch)
     nobody = np.empty(0, np.int32)
     known = Knowledge(base.labels, base.order, base.loss, base.parent, watch)
     spread(air, source, labels, state, known, nobody, queue, AROUND_WALLS)
@@ -144,10 +147,15 @@ def at_transmitter(source: Source, vehicles: Vehicles) -> bool:
 def _mark_legs(
     air: Air, source: Source, labels: LabelArray, base: Base, discs: FloatArray, watch: ByteArray
 ) -> None:
-    """Watch the nodes whose last leg meets the circle around a vehicle."""
+    """Mark the nodes whose last leg a vehicle cuts."""
     bends, first, children, places, box = base[6:]
+    sides = air.vehicles.edges
+    each = sides.shape[0] // discs.shape[0]
     for i in range(bends.size):
-        au, av, _ = place(air.raster, labels, source.at, bends[i])
+        start, start_kind = place(air.raster, labels, source.at, bends[i]), STREET
+        if bends[i] != SOURCE:
+            start_kind = int(labels[bends[i]].kind)
+        au, av, az = start
         for d in range(discs.shape[0]):
             cu, cv, radius = discs[d, 0], discs[d, 1], discs[d, 2]
             if (
@@ -160,7 +168,9 @@ def _mark_legs(
             eu, ev = cu - au, cv - av
             from_bend = eu * eu + ev * ev
             square = radius * radius
+            top = sides[d * each, 8]
             for k in range(first[i], first[i + 1]):
+                # does the leg meet the circle around the vehicle?
                 du, dv = places[k, 0] - au, places[k, 1] - av
                 length = du * du + dv * dv
                 cross, dot = du * ev - dv * eu, du * eu + dv * ev
@@ -170,4 +180,11 @@ def _mark_legs(
                     continue
                 if dot > length and from_bend - 2.0 * dot + length > square:
                     continue
-                watch[children[k]] |= CHECK_LEG
+                c = children[k]
+                if watch[c] & LEG_CUT or min(az, labels[c].z) > top:
+                    continue
+                at, kind = (places[k, 0], places[k, 1], labels[c].z), int(labels[c].kind)
+                for e in range(d * each, (d + 1) * each):
+                    if stops(sides, e, start, start_kind, at, kind, math.sqrt(length)):
+                        watch[c] |= LEG_CUT
+                        break

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rmtools.kernel import hot_kernel
-from rmtools.radio.dpm.labels import CLOSED, KEPT, KNOWN, LABEL, NONE, OPEN, SOURCE, TRIED, place
-from rmtools.radio.dpm.visibility import FREE, ROOF, STREET, blocker
+from rmtools.radio.dpm.labels import CLOSED, KEPT, KNOWN, LABEL, NONE, OPEN, SOURCE, TRIED
+from rmtools.radio.dpm.visibility import ROOF
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.space import Air, Source
     from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
 
-CHECK_LEG, CHECK_GIVER, START, TOUCHED = 1, 2, 4, 8
-"""Why a KNOWN label may not hold: a vehicle may stand on its last leg; a neighbour has no known
+LEG_CUT, CHECK_GIVER, START, TOUCHED = 1, 2, 4, 8
+"""Why a KNOWN label may not hold: a vehicle stands on its last leg; a neighbour has no known
 label. START excuses the second: the transmitter is next to the pixel. TOUCHED: the node has been
 searched for."""
 
@@ -32,7 +32,7 @@ class Knowledge(NamedTuple):
     loss, parent
         Their labels once more, in this order.
     watch
-        CHECK_LEG, CHECK_GIVER and START flags of KNOWN nodes, shape (side * side,).
+        LEG_CUT, CHECK_GIVER and START flags of KNOWN nodes, shape (side * side,).
     """
 
     labels: LabelArray
@@ -103,18 +103,10 @@ def holds(
     p: int,
 ) -> bool:
     """Whether a known label is still what the search would find."""
-    raster, _, vehicles, _ = air
-    side, label = raster.side, before[p]
+    side, label = air.raster.side, before[p]
     a = label.parent
-    if a != SOURCE and state[a] != KEPT:
+    if why & LEG_CUT or (a != SOURCE and state[a] != KEPT):
         return False
-    if why & CHECK_LEG:
-        start, start_kind = place(raster, labels, source.at, a), STREET
-        if a != SOURCE:
-            start_kind = int(labels[a].kind)
-        at, at_kind = place(raster, labels, source.at, p), int(labels[p].kind)
-        if blocker(start, start_kind, at, at_kind, vehicles) != FREE:
-            return False
     if not why & CHECK_GIVER or (why & START and a == SOURCE):
         return True
     for k in range(8):

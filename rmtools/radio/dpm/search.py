@@ -23,7 +23,7 @@ from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.equation import bend_loss_db, distance_loss_db, gain_db
 from rmtools.radio.dpm.known import (
     CHECK_GIVER,
-    CHECK_LEG,
+    LEG_CUT,
     NO_KNOWLEDGE,
     TOUCHED,
     Knowledge,
@@ -318,13 +318,14 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 hops = 0
                 step = a == f and (giver.kind == ROOF or at_kind == ROOF)
                 if not (step or forced):
-                    if not clear:
+                    if clear:
+                        cut = watch[q] & LEG_CUT != 0
+                    else:
                         by = blocker(start, start_kind, at, at_kind, walls)
-                    if (
-                        by == FREE
-                        and not (clear and not watch[q] & CHECK_LEG)
-                        and blocker(start, start_kind, at, at_kind, vehicles) != FREE
-                    ):
+                        cut = (
+                            by == FREE and blocker(start, start_kind, at, at_kind, vehicles) != FREE
+                        )
+                    if cut:
                         # over the vehicles on a straight line
                         hops, over = over_vehicles(eq, vehicles, start, at)
                         new_extra += over
