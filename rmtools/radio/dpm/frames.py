@@ -14,17 +14,15 @@ Every frame starts from the scene without vehicles, never from another frame.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rmtools.kernel import hot_kernel
-from rmtools.radio.dpm.known import LEG_CUT, NO_KNOWLEDGE, START, TOUCHED, Knowledge
-from rmtools.radio.dpm.labels import KNOWN, SOURCE, copy_labels, new_states, place
+from rmtools.radio.dpm.known import NO_KNOWLEDGE, START, TOUCHED, Knowledge
+from rmtools.radio.dpm.labels import KNOWN, copy_labels, in_order, new_states
+from rmtools.radio.dpm.legs import Legs, mark_cut_legs, sort_legs
 from rmtools.radio.dpm.queue import Queue, new_queue
 from rmtools.radio.dpm.search import AROUND_WALLS, fill_yards, light, spread
-from rmtools.radio.dpm.visibility import STREET, stops
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.space import Air, Source
@@ -47,13 +45,8 @@ class Base(NamedTuple):
         KNOWN nodes in the order in which they became final, and their labels.
     starts
         Nodes around the transmitter with which the search started.
-    bends, first, children
-        Nodes whose last bend is ``bends[i]`` (SOURCE: the transmitter) are
-        ``children[first[i]:first[i + 1]]``.
-    places
-        Where the children are in pixels, shape (K, 2).
-    box
-        West, north, east and south end of what they and their bend span, in pixels, shape (B, 4).
+    legs
+        Their last legs.
     """
 
     labels: LabelArray
@@ -62,11 +55,7 @@ class Base(NamedTuple):
     loss: FloatArray
     parent: IntArray
     starts: IntArray
-    bends: IntArray
-    first: IntArray
-    children: IntArray
-    places: FloatArray
-    box: FloatArray
+    legs: Legs
 
 
 def solve_base(air: Air, source: Source, labels: LabelArray) -> Base:
@@ -74,29 +63,12 @@ def solve_base(air: Air, source: Source, labels: LabelArray) -> Base:
     state, queue = new_states(air.raster.side), new_queue(labels.size)
     starts = light(air, source, labels)
     spread(air, source, labels, state, NO_KNOWLEDGE, starts, queue, AROUND_WALLS)
-    reached = np.flatnonzero(labels["loss"] < np.inf)
-    order = np.empty(reached.size, np.int32)
-    order[labels["rank"][reached]] = reached
-    known, known_state = copy_labels(labels), state.copy()
+    order, known, known_state = in_order(labels), copy_labels(labels), state.copy()
     known_state[order] = KNOWN
     fill_yards(air, source, labels, state, queue)
-
     loss, parent = known["loss"][order], known["parent"][order]
-    children = order[np.argsort(parent, kind="stable")]
-    bends, first = np.unique(known["parent"][children], return_index=True)
-    side = air.raster.side
-    places = np.column_stack([children % side, children // side]) - 1.0
-    at = np.column_stack([bends % side, bends // side]) - 1.0
-    at[bends == SOURCE] = source.at[:2]
-    box = np.hstack(
-        [
-            np.minimum(np.minimum.reduceat(places, first), at),
-            np.maximum(np.maximum.reduceat(places, first), at),
-        ]
-    )
-    first = np.append(first, children.size)
-    known_order = order, loss, parent
-    return Base(known, known_state, *known_order, starts, bends, first, children, places, box)
+    legs = sort_legs(source, air.raster.side, order, parent)
+    return Base(known, known_state, order, loss, parent, starts, legs)
 
 
 def solve_frame(
@@ -128,7 +100,7 @@ def solve_frame(
     watch = np.zeros(labels.size, np.uint8)
     watch[base.starts] = START
     if vehicles.discs.size:
-        _mark_legs(air, source, labels, base, vehicles.discs, watch)
+        mark_cut_legs(air, source, labels, base.legs, vehicles, watch)
     nobody = np.empty(0, np.int32)
     known = Knowledge(base.labels, base.order, base.loss, base.parent, watch)
     spread(air, source, labels, state, known, nobody, queue, AROUND_WALLS)
@@ -141,50 +113,3 @@ def at_transmitter(source: Source, vehicles: Vehicles) -> bool:
     discs = vehicles.discs
     gap = np.hypot(discs[:, 0] - source.at[0], discs[:, 1] - source.at[1]) - discs[:, 2]
     return bool((gap < NEAR_PX).any())
-
-
-@hot_kernel
-def _mark_legs(
-    air: Air, source: Source, labels: LabelArray, base: Base, discs: FloatArray, watch: ByteArray
-) -> None:
-    """Mark the nodes whose last leg a vehicle cuts."""
-    bends, first, children, places, box = base[6:]
-    sides = air.vehicles.edges
-    each = sides.shape[0] // discs.shape[0]
-    for i in range(bends.size):
-        start, start_kind = place(air.raster, labels, source.at, bends[i]), STREET
-        if bends[i] != SOURCE:
-            start_kind = int(labels[bends[i]].kind)
-        au, av, az = start
-        for d in range(discs.shape[0]):
-            cu, cv, radius = discs[d, 0], discs[d, 1], discs[d, 2]
-            if (
-                cu + radius < box[i, 0]
-                or cv + radius < box[i, 1]
-                or cu - radius > box[i, 2]
-                or cv - radius > box[i, 3]
-            ):
-                continue
-            eu, ev = cu - au, cv - av
-            from_bend = eu * eu + ev * ev
-            square = radius * radius
-            top = sides[d * each, 8]
-            for k in range(first[i], first[i + 1]):
-                # does the leg meet the circle around the vehicle?
-                du, dv = places[k, 0] - au, places[k, 1] - av
-                length = du * du + dv * dv
-                cross, dot = du * ev - dv * eu, du * eu + dv * ev
-                if cross * cross > square * length:
-                    continue
-                if dot < 0.0 and from_bend > square:
-                    continue
-                if dot > length and from_bend - 2.0 * dot + length > square:
-                    continue
-                c = children[k]
-                if watch[c] & LEG_CUT or min(az, labels[c].z) > top:
-                    continue
-                at, kind = (places[k, 0], places[k, 1], labels[c].z), int(labels[c].kind)
-                for e in range(d * each, (d + 1) * each):
-                    if stops(sides, e, start, start_kind, at, kind, math.sqrt(length)):
-                        watch[c] |= LEG_CUT
-                        break

@@ -100,6 +100,22 @@ def copy_labels(
     return to
 
 
+def in_order(labels: LabelArray) -> IntArray:
+    """Nodes that have a path, in the order in which they became final."""
+    order = np.empty(labels.size, np.int32)
+    return order[: _in_order(labels, order)]
+
+
+@hot_kernel
+def _in_order(labels: LabelArray, order: IntArray) -> int:
+    count = 0
+    for p in range(labels.size):
+        if labels[p].loss < np.inf:
+            order[labels[p].rank] = p
+            count += 1
+    return count
+
+
 def of_pixels(labels: LabelArray, name: str) -> np.ndarray:
     """One field of the labels of the pixels proper, shape (n, n)."""
     side = math.isqrt(labels.size)
