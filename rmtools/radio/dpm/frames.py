@@ -20,7 +20,7 @@ import numpy as np
 
 from rmtools.radio.dpm.known import NO_KNOWLEDGE, START, TOUCHED, Knowledge
 from rmtools.radio.dpm.labels import KNOWN, copy_labels, in_order, new_states
-from rmtools.radio.dpm.legs import Legs, mark_cut_legs, sort_legs
+from rmtools.radio.dpm.legs import Legs, find_legs, mark_cut_legs
 from rmtools.radio.dpm.queue import Queue, new_queue
 from rmtools.radio.dpm.search import AROUND_WALLS, fill_yards, light, spread
 
@@ -67,7 +67,7 @@ def solve_base(air: Air, source: Source, labels: LabelArray) -> Base:
     known_state[order] = KNOWN
     fill_yards(air, source, labels, state, queue)
     loss, parent = known["loss"][order], known["parent"][order]
-    legs = sort_legs(source, air.raster.side, order, parent)
+    legs = find_legs(source, air.raster.side, known)
     return Base(known, known_state, order, loss, parent, starts, legs)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.known import LEG_CUT
 from rmtools.radio.dpm.labels import SOURCE, place
-from rmtools.radio.dpm.visibility import STREET, stops
+from rmtools.radio.dpm.visibility import STREET, Point, stops
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.space import Air, Source
@@ -18,91 +18,62 @@ if TYPE_CHECKING:
     from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
 
 
+ROUNDING_PX = 1e-9
+"""Far more than the rounding of a product of coordinates."""
+
+
 class Legs(NamedTuple):
     """The last legs of all paths.
 
     Attributes
     ----------
-    bends, first, ends
-        Legs from ``bends[i]`` (SOURCE: the transmitter) end at the nodes
-        ``ends[first[i]:first[i + 1]]``.
-    places
-        Where the ends are in pixels, shape (K, 2).
+    starts
+        Where legs start: nodes, or SOURCE; shape (B,).
     box
-        West, north, east and south end of what the legs of a bend span, in pixels, shape (B, 4).
+        West, north, east and south end of the legs that start there, in pixels, shape (B, 4).
+    start
+        Where the leg of each node starts, shape (side * side,).
     """
 
-    bends: IntArray
-    first: IntArray
-    ends: IntArray
-    places: FloatArray
+    starts: IntArray
     box: FloatArray
+    start: IntArray
 
 
-def sort_legs(source: Source, side: int, order: IntArray, parent: IntArray) -> Legs:
-    """Sort the last legs of nodes by where they start.
-
-    Parameters
-    ----------
-    source, side
-        The transmitter, and the number of nodes per row.
-    order, parent
-        The nodes and their last bends, shape (K,).
-    """
-    slots = np.zeros(side * side + 1, np.int32)
-    bends, first = np.empty((2, side * side + 2), np.int32)
-    ends, places = np.empty(order.size, np.int32), np.empty((order.size, 2))
-    count = _sort_legs(side, order, parent, slots, bends, first, ends, places)
-    legs = Legs(bends[:count], first[: count + 1], ends, places, np.empty((count, 4)))
-    _measure(source, side, legs)
-    return legs
+def find_legs(source: Source, side: int, labels: LabelArray) -> Legs:
+    """The last legs of the paths to all nodes that have one."""
+    start = np.ascontiguousarray(labels["parent"])
+    number = np.full(labels.size + 1, -1, np.int32)
+    starts, box = np.empty(labels.size + 1, np.int32), np.empty((labels.size + 1, 4))
+    count = _find_legs(source, side, start, number, starts, box)
+    return Legs(starts[:count], box[:count], start)
 
 
 @hot_kernel
-def _sort_legs(
-    side: int,
-    order: IntArray,
-    parent: IntArray,
-    slots: IntArray,
-    bends: IntArray,
-    first: IntArray,
-    ends: IntArray,
-    places: FloatArray,
+def _find_legs(
+    source: Source, side: int, start: IntArray, number: IntArray, starts: IntArray, box: FloatArray
 ) -> int:
-    """Counting sort; `slots` are zero. Returns the number of bends."""
-    for i in range(order.size):
-        slots[parent[i] + 1] += 1
-    count, total = 0, 0
-    for a in range(slots.size):
-        here = slots[a]
-        if here > 0:
-            bends[count], first[count], slots[a] = a - 1, total, total
-            total += here
+    """Fill in `starts` and `box`; returns how many there are."""
+    count = 0
+    for p in range(start.size):
+        a = start[p]
+        if a < SOURCE:
+            continue
+        i = number[a + 1]
+        if i < 0:
+            i = number[a + 1] = count
+            starts[i] = a
+            row = a // side
+            u, v = a - row * side - 1.0, row - 1.0
+            if a == SOURCE:
+                u, v, _ = source.at
+            box[i, 0], box[i, 1], box[i, 2], box[i, 3] = u, v, u, v
             count += 1
-    first[count] = total
-    for i in range(order.size):
-        a, p = parent[i] + 1, order[i]
-        k, row = slots[a], p // side
-        ends[k] = p
-        places[k, 0], places[k, 1] = p - row * side - 1.0, row - 1.0
-        slots[a] += 1
+        row = p // side
+        u, v = p - row * side - 1.0, row - 1.0
+        box[i, 0], box[i, 2] = min(box[i, 0], u), max(box[i, 2], u)
+        box[i, 1], box[i, 3] = min(box[i, 1], v), max(box[i, 3], v)
     return count
-
-
-@hot_kernel
-def _measure(source: Source, side: int, legs: Legs) -> None:
-    """Fill in the boxes."""
-    bends, first, _, places, box = legs
-    for i in range(bends.size):
-        row = bends[i] // side
-        west, north = bends[i] - row * side - 1.0, row - 1.0
-        if bends[i] == SOURCE:
-            west, north, _ = source.at
-        east, south = west, north
-        for k in range(first[i], first[i + 1]):
-            west, east = min(west, places[k, 0]), max(east, places[k, 0])
-            north, south = min(north, places[k, 1]), max(south, places[k, 1])
-        box[i, 0], box[i, 1], box[i, 2], box[i, 3] = west, north, east, south
 
 
 @hot_kernel
@@ -115,13 +86,13 @@ def mark_cut_legs(
     watch: ByteArray,
 ) -> None:
     """Mark the nodes whose last leg a vehicle cuts."""
-    bends, first, ends, places, box = legs
+    side, box = air.raster.side, legs.box
     sides, discs = vehicles.walls.edges, vehicles.discs
-    for i in range(bends.size):
-        start, start_kind = place(air.raster, labels, source.at, bends[i]), STREET
-        if bends[i] != SOURCE:
-            start_kind = int(labels[bends[i]].kind)
-        au, av, az = start
+    for i in range(legs.starts.size):
+        a = legs.starts[i]
+        start, start_kind = place(air.raster, labels, source.at, a), STREET
+        if a != SOURCE:
+            start_kind = int(labels[a].kind)
         for d in range(discs.shape[0]):
             cu, cv, radius = discs[d, 0], discs[d, 1], discs[d, 2]
             if (
@@ -132,26 +103,67 @@ def mark_cut_legs(
             ):
                 continue
             each = sides.shape[0] // discs.shape[0]
-            eu, ev = cu - au, cv - av
-            from_bend = eu * eu + ev * ev
-            square = radius * radius
-            top = sides[d * each, 8]
-            for k in range(first[i], first[i + 1]):
-                # does the leg meet the circle around the vehicle?
-                du, dv = places[k, 0] - au, places[k, 1] - av
-                length = du * du + dv * dv
-                cross, dot = du * ev - dv * eu, du * eu + dv * ev
-                if cross * cross > square * length:
-                    continue
-                if dot < 0.0 and from_bend > square:
-                    continue
-                if dot > length and from_bend - 2.0 * dot + length > square:
-                    continue
-                p = ends[k]
-                if watch[p] & LEG_CUT or min(az, labels[p].z) > top:
-                    continue
-                at, kind = (places[k, 0], places[k, 1], labels[p].z), int(labels[p].kind)
-                for e in range(d * each, (d + 1) * each):
-                    if stops(sides, e, start, start_kind, at, kind, math.sqrt(length)):
-                        watch[p] |= LEG_CUT
-                        break
+            first, last = d * each, (d + 1) * each
+            top = sides[first, 8]
+            shadow = _shadow(start, cu, cv, radius)
+            for row in range(math.ceil(box[i, 1]), math.floor(box[i, 3]) + 1):
+                west, east = _in_row(shadow, float(row), box[i, 0], box[i, 2])
+                for col in range(west, east + 1):
+                    p = (row + 1) * side + col + 1
+                    if legs.start[p] != a or watch[p] & LEG_CUT:
+                        continue
+                    at, kind = (float(col), float(row), labels[p].z), int(labels[p].kind)
+                    if min(start[2], at[2]) > top:
+                        continue
+                    length = math.hypot(at[0] - start[0], at[1] - start[1])
+                    for e in range(first, last):
+                        if stops(sides, e, start, start_kind, at, kind, length):
+                            watch[p] |= LEG_CUT
+                            break
+
+
+class _Shadow(NamedTuple):
+    """What a circle hides from a point in the plane, in pixels.
+
+    It lies between two tangents and not before the circle: in three half-planes
+    ``normal_u * u + normal_v * v >= least``.
+    """
+
+    normal_u: tuple[float, float, float]
+    normal_v: tuple[float, float, float]
+    least: tuple[float, float, float]
+
+
+@hot_kernel
+def _shadow(start: Point, cu: float, cv: float, radius: float) -> _Shadow:
+    """The shadow of a circle; everything when the point is inside of it."""
+    du, dv = cu - start[0], cv - start[1]
+    away = math.sqrt(du * du + dv * dv)
+    if away <= radius:
+        return _Shadow((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (-1.0, -1.0, -1.0))
+    du, dv = du / away, dv / away
+    sine = radius / away
+    cosine = math.sqrt(1.0 - sine * sine)
+    nu = (du, du * sine - dv * cosine, du * sine + dv * cosine)
+    nv = (dv, dv * sine + du * cosine, dv * sine - du * cosine)
+    at = (
+        nu[0] * start[0] + nv[0] * start[1] + away - radius,
+        nu[1] * start[0] + nv[1] * start[1],
+        nu[2] * start[0] + nv[2] * start[1],
+    )
+    return _Shadow(nu, nv, at)
+
+
+@hot_kernel
+def _in_row(shadow: _Shadow, v: float, west: float, east: float) -> tuple[int, int]:
+    """First and last column of the shadow in a row, between two others; never too few."""
+    for k in range(3):
+        nu = shadow.normal_u[k]
+        rest = shadow.least[k] - shadow.normal_v[k] * v - ROUNDING_PX
+        if nu > 0.0:
+            west = max(west, rest / nu)
+        elif nu < 0.0:
+            east = min(east, rest / nu)
+        elif rest > 0.0:
+            return 0, -1
+    return math.ceil(west), math.floor(east)
