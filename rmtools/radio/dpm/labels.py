@@ -50,6 +50,9 @@ LABEL = np.dtype(
 )
 """A node and its label. All of it lies together because the search is as fast as memory is."""
 
+CACHE_LINE = 64
+"""Bytes; as long as a label."""
+
 
 class Raster(NamedTuple):
     """Nodes per row (two more than pixels), and the side of a pixel in metres."""
@@ -66,14 +69,22 @@ def new_labels(z_px: FloatArray, kind: ByteArray) -> LabelArray:
     z_px, kind
         Height in pixels and kind of the pixels, shape (n, n).
     """
-    n = z_px.shape[0]
-    labels = np.zeros((n + 2, n + 2), LABEL)
+    side = z_px.shape[0] + 2
+    labels = _empty_labels(side * side)
+    labels[:] = np.zeros((), LABEL)
     labels["loss"] = np.inf
     for name in ("parent", "hidden_0", "hidden_1"):
         labels[name] = NONE
-    inner = labels[1:-1, 1:-1]
+    inner = labels.reshape(side, side)[1:-1, 1:-1]
     inner["z"], inner["kind"] = z_px, kind
-    return labels.ravel()
+    return labels
+
+
+def _empty_labels(count: int) -> LabelArray:
+    """Room for labels, each in a cache line of its own; NumPy lets them lie across two."""
+    room = np.empty((count + 1) * CACHE_LINE, np.uint8)
+    skip = -room.ctypes.data % CACHE_LINE
+    return room[skip : skip + count * CACHE_LINE].view(LABEL)
 
 
 def new_states(side: int) -> ByteArray:
@@ -91,7 +102,7 @@ def copy_labels(
     NumPy copies structured arrays field by field; as plain bytes it takes a tenth of the time.
     """
     if to is None:
-        to = np.empty_like(labels)
+        to = _empty_labels(labels.size)
     rows, source = (array.view(np.uint64).reshape(labels.size, -1) for array in (to, labels))
     if nodes is None:
         rows[:] = source
