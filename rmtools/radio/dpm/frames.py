@@ -102,7 +102,7 @@ def solve_frame(
     if vehicles.discs.size:
         mark_cut_legs(air, source, labels, base.legs, vehicles, watch)
     nobody = np.empty(0, np.int32)
-    known = Knowledge(base.labels, base.order, base.loss, base.parent, watch)
+    known = Knowledge(base.labels, base.order, base.loss, base.parent, base.legs.start, watch)
     spread(air, source, labels, state, known, nobody, queue, AROUND_WALLS)
     touched = np.flatnonzero(watch & TOUCHED)
     return np.concatenate([touched, fill_yards(air, source, labels, state, queue)])

@@ -31,6 +31,8 @@ class Knowledge(NamedTuple):
         KNOWN nodes in the order in which they became final in it.
     loss, parent
         Their labels once more, in this order.
+    start
+        Last bend of each node in it, shape (side * side,): what is asked most lies together.
     watch
         LEG_CUT, CHECK_GIVER and START flags of KNOWN nodes, shape (side * side,).
     """
@@ -39,6 +41,7 @@ class Knowledge(NamedTuple):
     order: IntArray
     loss: FloatArray
     parent: IntArray
+    start: IntArray
     watch: ByteArray
 
 
@@ -46,6 +49,7 @@ NO_KNOWLEDGE = Knowledge(
     np.empty(0, LABEL),
     np.empty(0, np.int32),
     np.empty(0),
+    np.empty(0, np.int32),
     np.empty(0, np.int32),
     np.empty(0, np.uint8),
 )
@@ -97,18 +101,17 @@ def holds(
     air: Air,
     source: Source,
     labels: LabelArray,
-    before: LabelArray,
     state: ByteArray,
     why: int,
     p: int,
+    a: int,
 ) -> bool:
-    """Whether a known label is still what the search would find."""
-    side, label = air.raster.side, before[p]
-    a = label.parent
+    """Whether the label that a node was known to have, with the bend `a`, is still right."""
     if why & LEG_CUT or (a != SOURCE and state[a] != KEPT):
         return False
     if not why & CHECK_GIVER or (why & START and a == SOURCE):
         return True
+    side, label = air.raster.side, labels[p]
     for k in range(8):
         f = neighbour(side, p, k)
         if state[f] < CLOSED:

@@ -169,7 +169,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
     """
     raster, walls, vehicles, eq = air
     side, resolution_m = raster
-    before, order, known_loss, known_parent, watch = known
+    before, order, known_loss, known_parent, known_start, watch = known
     least = eq.bend_offset_db
     for i in range(starts.size):
         push(queue, labels, starts[i])
@@ -197,7 +197,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
         giving, kept = True, False
         if c >= 0:
             p = c
-            kept = holds(air, source, labels, before, state, int(watch[p]), p)
+            kept = holds(air, source, labels, state, int(watch[p]), p, known_start[p])
             if kept and (state[p] == KNOWN or before[p].loss <= labels[p].loss):
                 if state[p] == TRIED:
                     restore(labels[p], before[p])
@@ -236,7 +236,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                     watch[q] |= TOUCHED
                     watch_around(side, state, watch, q)
                     why = int(watch[q]) | CHECK_GIVER
-                    if holds(air, source, labels, before, state, why, q):
+                    if holds(air, source, labels, state, why, q, known_start[q]):
                         push(queue, labels, q)
                     else:
                         labels[q].loss, labels[q].parent = np.inf, NONE
@@ -281,8 +281,8 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 by = FREE
                 # without vehicles the last leg was the same, and no wall stood in its way
                 clear = (
-                    before.size > 0
-                    and before[q].parent == a
+                    known_start.size > 0
+                    and known_start[q] == a
                     and not (at_kind == ROOF and adjacent(side, a, q))
                 )
                 if i < 2 and not clear:
