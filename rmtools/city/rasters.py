@@ -33,7 +33,7 @@ the two differ it lies on no diagonal one either. So no rounding error decides a
 
 def building_mask(scene: Scene) -> BoolArray:
     """Pixels whose centre lies inside a footprint, shape (n, n); courtyards are False."""
-    return _inside([building.polygon for building in scene.buildings], scene.grid)
+    return footprint_mask([building.polygon for building in scene.buildings], scene.grid)
 
 
 def building_height(scene: Scene) -> FloatArray:
@@ -75,10 +75,11 @@ def road_mask(scene: Scene) -> BoolArray:
         road.shape if road.width_source == "area" else road.shape.buffer(road.width_m / 2)
         for road in scene.roads
     ]
-    return _inside(areas, scene.grid) & ~building_mask(scene)
+    return footprint_mask(areas, scene.grid) & ~building_mask(scene)
 
 
-def _inside(shapes: Sequence[BaseGeometry], grid: Grid) -> BoolArray:
+def footprint_mask(shapes: Sequence[BaseGeometry], grid: Grid) -> BoolArray:
+    """Pixels whose centre lies inside any of the shapes, in local metres, shape (n, n)."""
     burned = _burn(((geometry, 1) for geometry in shapes), grid, fill=0, dtype="uint8")
     return burned.astype(bool)
 

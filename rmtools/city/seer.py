@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 import shapely
@@ -64,6 +64,10 @@ ATTRIBUTION = (
     "RadioMapSeer: Ç. Yapar, R. Levie, G. Kutyniok, G. Caire, IEEE DataPort, "
     "doi:10.21227/0gtx-6v30. City geometry © OpenStreetMap contributors."
 )
+
+Point: TypeAlias = tuple[float, float]
+Ring: TypeAlias = list[Point]
+Segment: TypeAlias = tuple[Point, Point]
 
 _OneBased = Annotated[float, Field(ge=1, le=N, strict=True)]
 _ZeroBased = Annotated[int, Field(ge=0, lt=N, strict=True)]
@@ -183,13 +187,12 @@ def read_map(
         notes["walls"] = f"vectorised from {images}"
         source += f", walls vectorised from {images}"
     else:
-        rings = _read(files[0], _RINGS, "list of rings of 1-based points within [1, 256]")
-        footprints = _footprints(rings, counts)
-    segments = []
+        footprints = _footprints(read_rings(files[0]), counts)
+    segments: list[Segment] = []
     if files[-1].parent != root / ROADS:
         notes["roads"] = f"none: {ROADS}/{map_id}.json is missing"
     else:
-        segments = _read(files[-1], _SEGMENTS, "list of 1-based segments within [1, 256]")
+        segments = read_segments(files[-1])
     roads = tuple(Road(line, road_width_m, "class", "road") for line in _lines(segments, counts))
     return Scene(
         name=f"map_{map_id}",
@@ -275,12 +278,46 @@ def read_transmitters(root: Path, map_id: int) -> FloatArray:
         The file is missing, is not JSON, or holds something else than [x, y] pairs of integers
         from 0 to 255.
     """
-    pairs = _read(
-        root / ANTENNAS / f"{map_id}.json", _TRANSMITTERS, "list of [x, y] integers from 0 to 255"
-    )
+    pairs = read_pairs(root / ANTENNAS / f"{map_id}.json")
     positions = np.full((len(pairs), 3), TRANSMITTER_HEIGHT_M)
     positions[:, :2] = np.asarray(pairs, float) + 0.5
     return positions
+
+
+def read_rings(path: Path) -> list[Ring]:
+    """Read a file of closed rings as they stand: buildings, or buildings and cars.
+
+    Returns
+    -------
+    list of rings
+        Corners (x, y) in the polygon frame, within [1, 256].
+
+    Raises
+    ------
+    InputError
+        Missing, too large, not JSON, or not such a list; the message says where in it.
+    """
+    rings: list[Ring] = _read(path, _RINGS, "list of rings of 1-based points within [1, 256]")
+    return rings
+
+
+def read_footprints(path: Path) -> list[Polygon]:
+    """Read a file of buildings as valid polygons in local metres; like :func:`read_rings`."""
+    return _footprints(read_rings(path), Counter())
+
+
+def read_segments(path: Path) -> list[Segment]:
+    """Read a file of roads, pairs of points (x, y) in the polygon frame; like `read_rings`."""
+    segments: list[Segment] = _read(path, _SEGMENTS, "list of 1-based segments within [1, 256]")
+    return segments
+
+
+def read_pairs(path: Path) -> list[tuple[int, int]]:
+    """Read a file of transmitters, 0-based integers (x, y); errors as of :func:`read_rings`."""
+    pairs: list[tuple[int, int]] = _read(
+        path, _TRANSMITTERS, "list of [x, y] integers from 0 to 255"
+    )
+    return pairs
 
 
 def read_cars(root: Path, map_id: int) -> BoolArray:
@@ -352,7 +389,7 @@ def _vectorised(images: list[Path], *, gain: bool = False) -> list[Polygon]:
     return vectorise(levels[0] > 0, grid, AT_NORTH_EAST)
 
 
-def _footprints(rings: list[list[tuple[float, float]]], counts: Counter[str]) -> list[Polygon]:
+def _footprints(rings: list[Ring], counts: Counter[str]) -> list[Polygon]:
     """Valid footprints in local metres; counts in `counts` what had to be repaired or dropped."""
     footprints: list[Polygon] = []
     seen: set[bytes] = set()
@@ -372,12 +409,10 @@ def _footprints(rings: list[list[tuple[float, float]]], counts: Counter[str]) ->
     return footprints
 
 
-def _lines(
-    segments: list[tuple[tuple[float, float], tuple[float, float]]], counts: Counter[str]
-) -> list[LineString]:
+def _lines(segments: list[Segment], counts: Counter[str]) -> list[LineString]:
     """Centre lines in local metres; counts in `counts` what was dropped."""
     lines: list[LineString] = []
-    seen: set[frozenset[tuple[float, float]]] = set()
+    seen: set[frozenset[Point]] = set()
     for start, end in segments:
         ends = frozenset((start, end))
         if len(ends) == 1:
