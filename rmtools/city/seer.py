@@ -301,9 +301,9 @@ def read_rings(path: Path) -> list[Ring]:
     return rings
 
 
-def read_footprints(path: Path) -> list[Polygon]:
-    """Read a file of buildings as valid polygons in local metres; like :func:`read_rings`."""
-    return _footprints(read_rings(path), Counter())
+def footprints_of(rings: list[Ring]) -> list[Polygon]:
+    """Buildings as valid polygons in local metres; what has no area is left out."""
+    return _footprints(rings, Counter())
 
 
 def read_segments(path: Path) -> list[Segment]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rmtools.city.rasters import footprint_mask
-from rmtools.city.seer import N, read_footprints, read_map, read_pairs, read_rings, read_segments
+from rmtools.city.seer import N, footprints_of, read_map, read_pairs, read_rings, read_segments
 from rmtools.errors import InputError
 from rmtools.grid import Grid
 from rmtools.images import read_grey_png
@@ -111,8 +111,9 @@ class SeerLayout:
         pixel away: on the published map 0 it differs in 2.4 % of the pixels.
         """
         if self._last_inside is None or self._last_inside[0] != map_id:
-            path = self.root / fmt.polygons_name(map_id)
-            inside = footprint_mask(read_footprints(path), self.grid) if path.is_file() else None
+            inside = None
+            if (self.root / fmt.polygons_name(map_id)).is_file():
+                inside = footprint_mask(footprints_of(self.polygons(map_id)), self.grid)
             self._last_inside = (map_id, inside)
         return self._last_inside[1]
 

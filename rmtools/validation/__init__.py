@@ -1,7 +1,8 @@
 """Validation: whether the content of a dataset makes sense.
 
-:func:`validate` looks at a store, a motion layout, or a dataset folder with both and a split. It
-reads one sequence at a time, goes on after every bad one, and names all of them.
+:func:`validate` looks at a store, a motion layout, a seer layout (also the published one, whole or
+in parts), or a dataset folder with any of them and a split. It reads one sequence or map at a time,
+goes on after every bad one, and names all of them.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING
 from rmtools.errors import InputError
 from rmtools.findings import Finding, Report
 from rmtools.layouts.motion_format import DESCRIPTION_NAME, LAYOUT_NAME
+from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
+from rmtools.layouts.seer_reader import is_layout as is_seer
 from rmtools.splits import SPLIT_NAME, check_manifest, read_manifest
 from rmtools.store import STORE_NAME, Store
 from rmtools.validation.motion import check_motion
+from rmtools.validation.seer import check_seer
 from rmtools.validation.store import check_store
 
 if TYPE_CHECKING:
@@ -23,13 +27,14 @@ __all__ = ["Finding", "Report", "validate"]
 
 
 def validate(path: Path) -> Report:
-    """Check a dataset folder, a store, or a motion layout.
+    """Check a dataset folder, a store, or a layout.
 
     Parameters
     ----------
     path
         A folder with ``store.zarr`` (and, when there, ``motion`` and ``split.json``, which are
-        compared with the store), a store, or a folder with a motion layout's ``dataset.json``.
+        compared with the store, and ``seer``), a store, a folder with a motion layout's
+        ``dataset.json``, or one with RadioMapSeer's folders or some of them.
 
     Returns
     -------
@@ -42,20 +47,30 @@ def validate(path: Path) -> Report:
         `path` is none of these.
     """
     report = Report(path=str(path))
-    places = (path / LAYOUT_NAME, path)
-    motion = next((place for place in places if (place / DESCRIPTION_NAME).is_file()), None)
+    seer = next((place for place in (path / SEER_NAME, path) if is_seer(place)), None)
+    motion = next(
+        (
+            place
+            for place in (path / LAYOUT_NAME, path)
+            if place != seer and (place / DESCRIPTION_NAME).is_file()
+        ),
+        None,
+    )
     has_store = (path / STORE_NAME).is_dir() or (path / "zarr.json").is_file()
-    if motion is None and not has_store:
+    if motion is None and seer is None and not has_store:
         raise InputError(
-            "neither a dataset, nor a store, nor a motion layout.",
+            "neither a dataset, nor a store, nor a layout.",
             where=path,
-            remedy=f"Give a folder that holds {STORE_NAME} or {DESCRIPTION_NAME}.",
+            remedy=f"Give a folder that holds {STORE_NAME}, {DESCRIPTION_NAME}, or gain/, png/, "
+            "polygon/ and antenna/ as RadioMapSeer has them.",
         )
     store = _check_store(path, report) if has_store else None
     if motion is not None:
         check_motion(motion, report, store)
     elif (path / LAYOUT_NAME).is_dir():
         report.error(f"{LAYOUT_NAME}/{DESCRIPTION_NAME}", "it is missing")
+    if seer is not None:
+        check_seer(seer, report)
     if (path / SPLIT_NAME).is_file():
         _check_split(path / SPLIT_NAME, report, store)
     return report

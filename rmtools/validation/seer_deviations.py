@@ -1,0 +1,176 @@
+"""Deviations of RadioMapSeer from the simple rules, each with its reason and how far it may go.
+
+The published dataset breaks most rules that one would check: its building images lie half a pixel
+from its gain maps, weak street is stored like a building, cars touch walls. A check that took all
+of this for errors could not be used; one that said nothing would hide it. So what stays within the
+known measure is collected and reported once per folder, with the worst file and the reason; what
+goes beyond it is reported file by file. docs/seer.md has what was measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rmtools.findings import Level, Report
+
+
+class Deviation(NamedTuple):
+    """One kind of deviation.
+
+    Attributes
+    ----------
+    what
+        Follows "12 pixels".
+    reason
+        Why it is tolerated, as a sentence.
+    allowed
+        The largest share that is tolerated.
+    whole
+        What it is a share of.
+    beyond
+        Level of a finding beyond that.
+    """
+
+    what: str
+    reason: str
+    allowed: float
+    whole: str = "the image"
+    beyond: Level = "error"
+
+
+_DRAWN = "The rule by which images are drawn was verified on a few maps only"
+_WEAK = "Gain below -147 dB is stored as 0, like a building"
+_FREE = "those outside buildings"
+
+ZEROS = {
+    "DPM": Deviation("outside buildings are 0", _WEAK, 0.02, _FREE, "warning"),
+    "IRT2": Deviation(
+        "outside buildings are 0",
+        f"{_WEAK}, and two interactions do not reach every street",
+        0.25,
+        _FREE,
+        "warning",
+    ),
+    "IRT4": Deviation("outside buildings are 0", _WEAK, 0.05, _FREE, "warning"),
+}
+"""By the simulator without cars."""
+
+BUILDING_IMAGE = Deviation("are not the raster of the polygons", _DRAWN, 0.002)
+
+ROAD_IMAGE = Deviation("are not the raster of the lines", _DRAWN, 0.1, "the lines")
+
+CAR_IMAGE = Deviation(
+    "are not the raster of the cars", "How oblique cars are drawn is not known", 0.1, "the cars"
+)
+GAIN_IN_BUILDING = Deviation(
+    "inside buildings are not 0",
+    "To which side a pixel on an oblique wall belongs was verified on map 0 only",
+    0.002,
+)
+IMAGE_AND_GAIN = Deviation(
+    "are building in the image but not in gain maps, or the other way round",
+    "Building images are drawn half a pixel away from gain maps; where buildings are for a "
+    "transmitter or a map the polygons say",
+    0.1,
+)
+TRANSMITTER_ON_IMAGE = Deviation(
+    "of transmitters lie on a building of the image",
+    "Building images are drawn half a pixel away; no polygon holds the transmitter",
+    0.2,
+    "all transmitters",
+    "warning",
+)
+CAR_ON_BUILDING = Deviation(
+    "of cars lie on buildings of the image",
+    "Cars were put beside road lines without regard to walls",
+    0.05,
+    "the cars",
+    "warning",
+)
+ROAD_ON_BUILDING = Deviation(
+    "of roads lie on buildings of the image",
+    "A road may pass through an arch or a tunnel; the published maps that were seen have none",
+    0.1,
+    "the roads",
+    "warning",
+)
+ABOVE_LAW = Deviation(
+    "are more than a level above DPM's line-of-sight law",
+    "Beside walls the simulator finds some paths shorter than they are",
+    0.002,
+    beyond="warning",
+)
+SIGHT_LAW = Deviation(
+    "in line of sight are more than a level off DPM's law",
+    "Near the transmitter the simulator changes the distance, and what is in sight of it near "
+    "walls is known to a pixel only",
+    0.01,
+    "those in line of sight",
+    "warning",
+)
+CARS_ADD = Deviation(
+    "are stronger with cars than without",
+    "Rays may reach them another way; DPM has no such pixel",
+    0.1,
+    beyond="warning",
+)
+
+
+@dataclass
+class _Total:
+    files: int = 0
+    pixels: int = 0
+    worst: float = -1.0
+    where: str = ""
+
+
+class Deviations:
+    """Collects the deviations of one dataset for its report."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._totals: dict[tuple[str, Deviation], _Total] = {}
+
+    def add(self, name: str, kind: Deviation, pixels: int, of: int, hint: str = "") -> None:
+        """Collect a deviation that is within its measure, report one that is not.
+
+        Parameters
+        ----------
+        name
+            The file.
+        kind
+            What it is.
+        pixels, of
+            How many of how many pixels deviate.
+        hint
+            What the cause may be, should the measure be exceeded; a clause.
+        """
+        if not pixels:
+            return
+        share = pixels / max(of, 1)
+        if share > kind.allowed:
+            add = self._report.error if kind.beyond == "error" else self._report.warning
+            cause = f"; {hint}" if hint else ""
+            add(
+                name,
+                f"{pixels} pixels {kind.what}: {share:.2%} of {kind.whole}, up to "
+                f"{kind.allowed:.1%} is known{cause}",
+            )
+            return
+        total = self._totals.setdefault((name.rpartition("/")[0], kind), _Total())
+        total.files += 1
+        total.pixels += pixels
+        if share > total.worst:
+            total.worst, total.where = share, name
+
+    def report_tolerated(self) -> None:
+        """Report what was collected, one warning per folder and kind."""
+        for (folder, kind), total in self._totals.items():
+            files = "1 file" if total.files == 1 else f"{total.files} files"
+            self._report.warning(
+                folder,
+                f"{total.pixels} pixels in {files} {kind.what}, at most {total.worst:.2%} of "
+                f"{kind.whole} ({total.where}). Tolerated: {kind.reason}",
+            )
