@@ -88,7 +88,7 @@ class _Checker:
     ) -> None:
         name = fmt.buildings_name(map_id)
         different = int((image != drawn).sum())
-        hint = misreading(image, drawn, inside)
+        hint = misreading(image, drawn, inside) if different else ""
         self.deviations.add(name, known.BUILDING_IMAGE, different, N * N, hint)
         if different <= known.BUILDING_IMAGE.allowed * N * N:
             apart = int((image != inside).sum())

@@ -76,10 +76,10 @@ IMAGE_AND_GAIN = Deviation(
     0.1,
 )
 TRANSMITTER_ON_IMAGE = Deviation(
-    "of transmitters lie on a building of the image",
+    "of transmitters are building in the image",
     "Building images are drawn half a pixel away; no polygon holds the transmitter",
     0.2,
-    "all transmitters",
+    "a map's transmitters",
     "warning",
 )
 CAR_ON_BUILDING = Deviation(
@@ -171,6 +171,6 @@ class Deviations:
             files = "1 file" if total.files == 1 else f"{total.files} files"
             self._report.warning(
                 folder,
-                f"{total.pixels} pixels in {files} {kind.what}, at most {total.worst:.2%} of "
+                f"in {files} {total.pixels} pixels {kind.what}, at most {total.worst:.2%} of "
                 f"{kind.whole} ({total.where}). Tolerated: {kind.reason}",
             )

@@ -83,10 +83,11 @@ class Tree:
             self.of_transmitter[folder] = {m: sorted(txs) for m, txs in sorted(found.items())}
         missing = [folder for folder in folders if not (root / folder).is_dir()]
         if missing:
+            short = dict.fromkeys(re.sub(r"\d/\d$", "1-4/1-6", folder) for folder in missing)
             report.warning(
                 ".",
                 f"{len(missing)} of {len(folders)} folders of the layout are not there: "
-                + _listed(missing),
+                + ", ".join(short),
             )
 
     @property
