@@ -84,7 +84,7 @@ TRANSMITTER_ON_IMAGE = Deviation(
 )
 CAR_ON_BUILDING = Deviation(
     "of cars lie on buildings of the image",
-    "Cars were put beside road lines without regard to walls",
+    "Published maps have up to six such pixels",
     0.05,
     "the cars",
     "warning",
@@ -98,7 +98,7 @@ ROAD_ON_BUILDING = Deviation(
 )
 ABOVE_LAW = Deviation(
     "are more than a level above DPM's line-of-sight law",
-    "Beside walls the simulator finds some paths shorter than they are",
+    "A few pixels of most published maps are; the cause is not known",
     0.002,
     beyond="warning",
 )
@@ -112,7 +112,7 @@ SIGHT_LAW = Deviation(
 )
 CARS_ADD = Deviation(
     "are stronger with cars than without",
-    "Rays may reach them another way; DPM has no such pixel",
+    "Not verified for IRT; for DPM it is an error",
     0.1,
     beyond="warning",
 )
