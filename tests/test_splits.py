@@ -25,6 +25,8 @@ from rmtools.splits import (
     write_manifest,
 )
 from rmtools.splits import geographic as geo
+from rmtools.splits.places import Place, near, smallest_distances
+from rmtools.splits.places import places as places_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,7 +136,7 @@ def test_no_scene_cannot_be_split() -> None:
 # -- geographic --------------------------------------------------------------------------------
 
 
-def chebyshev_gap(a: geo.Place, b: geo.Place) -> float:
+def chebyshev_gap(a: Place, b: Place) -> float:
     """Distance between two squares; negative when they overlap. Independent of shapely."""
     dx = abs(a.easting_m - b.easting_m) - (a.size_m + b.size_m) / 2
     dy = abs(a.northing_m - b.northing_m) - (a.size_m + b.size_m) / 2
@@ -153,7 +155,7 @@ places = st.lists(
     unique=True,
     min_size=8,
     max_size=60,
-).map(lambda all_: [geo.Place(f"s{i}", c, e, n, 256.0) for i, (c, e, n) in enumerate(all_)])
+).map(lambda all_: [Place(f"s{i}", c, e, n, 256.0) for i, (c, e, n) in enumerate(all_)])
 
 
 @settings(max_examples=40, deadline=None)
@@ -197,7 +199,7 @@ def test_every_scene_left_out_was_in_the_way(squares: list, seed: int) -> None:
 
 def test_ratios_order_of_input_and_seed() -> None:
     squares = [
-        geo.Place(f"s{i}{j}", "EPSG:32635", 256.0 * i, 256.0 * j, 256.0)
+        Place(f"s{i}{j}", "EPSG:32635", 256.0 * i, 256.0 * j, 256.0)
         for i in range(10)
         for j in range(10)
     ]
@@ -212,7 +214,7 @@ def test_ratios_order_of_input_and_seed() -> None:
     ]
     assert len({other.sha256 for other in others}) > 1
     # the first set lies between the others
-    gap = geo.smallest_distances(squares, split.sets)
+    gap = smallest_distances(squares, split.sets)
     assert gap["train/val"] == gap["train/test"] == 0 < gap["val/test"]
     assert split.notes[-1].startswith(
         "Smallest distance between squares of two sets: train/val 0 m, train/test 0 m, val/test "
@@ -223,9 +225,7 @@ def test_ratios_order_of_input_and_seed() -> None:
 
 
 def test_coordinates_in_different_crs_do_not_meet() -> None:
-    squares = [
-        geo.Place(f"s{i}", f"EPSG:{32631 + i}", 500_000.0, 6_000_000.0, 256.0) for i in range(4)
-    ]
+    squares = [Place(f"s{i}", f"EPSG:{32631 + i}", 500_000.0, 6_000_000.0, 256.0) for i in range(4)]
     split = geo.geographic_split(
         squares, 1, 1, dataset="x", ratios={"train": 0.5, "test": 0.5}, buffer_m=1000.0
     )
@@ -233,7 +233,7 @@ def test_coordinates_in_different_crs_do_not_meet() -> None:
 
 
 def test_geographic_split_refuses_nonsense(store: Store) -> None:
-    squares = geo.places(store)
+    squares = places_of(store)
     for bad in ({"train": 1.0}, {"train": 1.0, "test": 0.0}, {"train": 1.0, "test": math.nan}):
         with pytest.raises(RecipeError, match="not two or more positive shares"):
             geo.geographic_split(squares, 1, 1, dataset="x", ratios=bad)
@@ -258,8 +258,8 @@ def test_scenes_without_a_place_are_an_error_with_a_remedy(tmp_path: Path) -> No
 
 
 def test_near_tells_touching_from_overlapping() -> None:
-    squares = [geo.Place(str(e), "EPSG:32635", e, 0.0, 256.0) for e in (0.0, 256.0, 511.0, 900.0)]
-    found = geo.near(squares, 200.0)
+    squares = [Place(str(e), "EPSG:32635", e, 0.0, 256.0) for e in (0.0, 256.0, 511.0, 900.0)]
+    found = near(squares, 200.0)
     pairs = dict(zip(zip(found.first, found.second, strict=True), found.distance_m, strict=True))
     assert pairs == {(0, 1): 0.0, (1, 2): -1.0, (2, 3): pytest.approx(133.0)}
 

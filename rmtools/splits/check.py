@@ -6,14 +6,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from rmtools.findings import Report
-from rmtools.splits.geographic import near, places
 from rmtools.splits.manifest import dataset_digest
+from rmtools.splits.places import near, places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rmtools.splits.geographic import Place
     from rmtools.splits.manifest import SplitManifest, SplitSet
+    from rmtools.splits.places import Place
     from rmtools.store import Store
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from rmtools.splits.geographic import RATIOS, sound_ratios
+from rmtools.splits.ratios import RATIOS, sound_ratios
 
 if TYPE_CHECKING:
     from rmtools.splits.manifest import SplitManifest
