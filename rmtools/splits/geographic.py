@@ -8,13 +8,15 @@ import numpy as np
 
 from rmtools.errors import RecipeError
 from rmtools.seeds import generator
-from rmtools.splits.manifest import SplitManifest, SplitSet, dataset_digest, make_manifest
-from rmtools.splits.places import check_buffer, distance_notes, in_the_way, places
+from rmtools.splits.inventory import inventory_of_store
+from rmtools.splits.manifest import SplitManifest, SplitSet, make_manifest
+from rmtools.splits.places import check_buffer, distance_notes, in_the_way, require_places
 from rmtools.splits.ratios import RATIOS, check_ratios, counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rmtools.splits.inventory import Inventory
     from rmtools.splits.places import Place
     from rmtools.store import Store
 
@@ -105,6 +107,28 @@ def geographic_split(
     )
 
 
+def split_inventory(
+    inventory: Inventory,
+    *,
+    ratios: Mapping[str, float] = RATIOS,
+    seed: int = 0,
+    buffer_m: float = 0.0,
+) -> SplitManifest:
+    """Split a dataset geographically, see :func:`geographic_split`."""
+    squares = inventory.places
+    require_places(inventory.names, squares, inventory.where)
+    return geographic_split(
+        squares,
+        max(1, inventory.trajectories),
+        max(1, inventory.transmitters),
+        dataset=inventory.title,
+        dataset_sha256=inventory.sha256,
+        ratios=ratios,
+        seed=seed,
+        buffer_m=buffer_m,
+    )
+
+
 def split_store(
     store: Store,
     *,
@@ -113,17 +137,8 @@ def split_store(
     buffer_m: float = 0.0,
 ) -> SplitManifest:
     """Split a store geographically, see :func:`geographic_split`."""
-    sizes = store.sizes
-    return geographic_split(
-        places(store),
-        max(1, sizes.traj),
-        max(1, sizes.tx),
-        dataset=str(store.attributes.get("title", store.path.name)),
-        dataset_sha256=dataset_digest(store),
-        ratios=ratios,
-        seed=seed,
-        buffer_m=buffer_m,
-    )
+    found = inventory_of_store(store)
+    return split_inventory(found, ratios=ratios, seed=seed, buffer_m=buffer_m)
 
 
 def _along_the_line(sets: int) -> list[int]:

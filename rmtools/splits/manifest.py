@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 SPLIT_NAME = "split.json"
 
 Index = Annotated[int, Field(ge=0)]
-SplitKind = Literal["radiomapmotion", "geographic", "published"]
+SplitKind = Literal[
+    "radiomapmotion",
+    "geographic",
+    "published",
+    "city",
+    "block",
+    "component",
+    "trajectory",
+    "random",
+]
 
 
 class SplitSet(BaseModel):
@@ -49,6 +58,35 @@ class SplitSet(BaseModel):
         )
 
 
+class SplitSource(BaseModel):
+    """Where a published split was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    what: str = Field(description="Classes of the code, or what the paper says")
+    repository: str | None = Field(
+        default=None, description="GitHub repository as owner/name, null for a paper"
+    )
+    file: str | None = Field(default=None, description="File in the repository")
+    commit: str | None = Field(default=None, description="Commit of the file")
+    also: list[str] = Field(default_factory=list, description="Other code with the same sets")
+
+
+class SceneOrder(BaseModel):
+    """The order of scenes of which sets are ranges."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(ge=1, description="The values 0 ... size - 1 are ordered")
+    seed: int | None = Field(
+        description="Seed of NumPy's legacy generator that shuffles them, null for ascending order"
+    )
+    add: int = Field(description="What is added to a value to get the id of the scene")
+    positions: dict[str, tuple[Index, Index]] = Field(
+        description="First and last position of every set, counted from 0, both included"
+    )
+
+
 class SplitManifest(BaseModel):
     """A split, frozen: names, how they were chosen, whether it leaks, and a checksum."""
 
@@ -60,6 +98,13 @@ class SplitManifest(BaseModel):
     method: SplitKind = Field(description="Family of rules the split was made by")
     description: str = Field(description="How the sets were chosen, reproducibly")
     seed: int | None = Field(default=None, description="Seed of the choice, null where none")
+    source: SplitSource | None = Field(
+        default=None, description="Where the split was published, null for a new one"
+    )
+    order: SceneOrder | None = Field(
+        default=None,
+        description="How a published split's scenes follow from positions, null where they do not",
+    )
     dataset: str = Field(description="Title of the dataset whose names these are")
     dataset_sha256: str | None = Field(
         default=None, description="Digest of its scenes and sizes, see dataset_digest"

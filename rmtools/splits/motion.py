@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rmtools.errors import RecipeError
-from rmtools.splits.manifest import SplitManifest, SplitSet, dataset_digest, make_manifest
+from rmtools.splits.inventory import inventory_of_store
+from rmtools.splits.manifest import SplitManifest, SplitSet, make_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rmtools.splits.inventory import Inventory
     from rmtools.store import Store
 
 PUBLISHED_SIZES = (300, 5)
@@ -141,13 +143,17 @@ def radiomapmotion_split(
     )
 
 
+def split_inventory(inventory: Inventory) -> SplitManifest:
+    """Split a dataset by the paper's rule."""
+    return radiomapmotion_split(
+        inventory.names,
+        inventory.trajectories,
+        inventory.transmitters,
+        dataset=inventory.title,
+        dataset_sha256=inventory.sha256,
+    )
+
+
 def split_store(store: Store) -> SplitManifest:
     """Split a store by the paper's rule."""
-    sizes = store.sizes
-    return radiomapmotion_split(
-        store.scene_names,
-        sizes.traj,
-        sizes.tx,
-        dataset=str(store.attributes.get("title", store.path.name)),
-        dataset_sha256=dataset_digest(store),
-    )
+    return split_inventory(inventory_of_store(store))

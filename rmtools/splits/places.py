@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -13,9 +13,9 @@ from rmtools.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from rmtools.splits.manifest import SplitSet
-    from rmtools.store import Store
 
 TOUCH_M = 1e-6
 """Squares that share less than this in depth touch; they do not overlap."""
@@ -50,29 +50,30 @@ class Neighbours:
     distance_m: list[float]
 
 
-def places(store: Store, *, required: bool = True) -> list[Place]:
-    """Where the scenes of a store lie.
+def place_of(scene: Mapping[str, Any], size_m: float) -> Place | None:
+    """Where a scene lies by its attributes in a store or layout; None when it has no place."""
+    east, north = scene["easting_m"], scene["northing_m"]
+    if east is None or north is None:
+        return None
+    return Place(scene["name"], scene["crs"], float(east), float(north), size_m)
+
+
+def require_places(names: Sequence[str], squares: Sequence[Place], where: Path) -> None:
+    """Refuse a dataset some of whose scenes have no place.
 
     Raises
     ------
     RecipeError
-        `required` and a scene has no coordinates (RadioMapSeer scenes have none).
+        One of `names` is not among `squares`.
     """
-    size, found, lost = store.grid.size_m, [], []
-    for scene in store.attributes["scenes"]:
-        east, north = scene["easting_m"], scene["northing_m"]
-        if east is None or north is None:
-            lost.append(scene["name"])
-        else:
-            found.append(Place(scene["name"], scene["crs"], float(east), float(north), size))
-    if lost and required:
+    known = {place.name for place in squares}
+    if lost := [name for name in names if name not in known]:
         raise RecipeError(
             f"{len(lost)} scenes have no place on the ground, the first is {lost[0]!r}.",
-            where=store.path,
-            remedy="Split by another rule (`radiomapmotion`), or build the scenes from "
-            "OpenStreetMap, which gives them coordinates.",
+            where=where,
+            remedy="Split by a rule without places (--kind motion, trajectory or random), or build "
+            "the scenes from OpenStreetMap, which gives them coordinates.",
         )
-    return found
 
 
 def near(squares: Sequence[Place], reach_m: float) -> Neighbours:
