@@ -17,10 +17,10 @@ from rmtools.cli._stages import (
     options,
     stored_recipe,
 )
+from rmtools.cli.split import split
 
 Layout = Literal["motion"]
 FileNames = Literal["paper", "loader", "both"]
-SplitKind = Literal["motion", "geographic"]
 
 
 def package(
@@ -48,49 +48,6 @@ def package(
         paths={layout: dataset / LAYOUT_NAME},
     )
     hint(f"rmtools split {dataset}")
-
-
-def split(
-    dataset: Dataset,
-    kind: Annotated[
-        SplitKind | None,
-        typer.Option(
-            help="motion: the RadioMapMotion paper's sets; geographic: by place on the ground."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Write the manifest here and leave the dataset's own alone."
-        ),
-    ] = None,
-    settings: Set = None,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
-) -> None:
-    """Say which sequences are for training, validation and testing, as a manifest of ids."""
-    from rmtools.splits.manifest import SPLIT_NAME, write_manifest
-    from rmtools.store import Store
-
-    recipe = stored_recipe(dataset, options("split", kind=kind), settings)
-    if out is None:
-        carry_out(
-            dataset,
-            recipe,
-            ["split"],
-            workers=1,
-            overwrite=overwrite,
-            as_json=as_json,
-            paths={"split": dataset / SPLIT_NAME},
-        )
-    else:
-        manifest = recipe.split.make(Store.open(dataset), recipe.seed)
-        write_manifest(out, manifest)
-        lines = [
-            f"{name:<12} {chosen.sequences} sequences" for name, chosen in manifest.sets.items()
-        ]
-        result(manifest.model_dump(mode="json"), [*lines, str(out)], as_json=as_json)
-    hint(f"rmtools validate {dataset}")
 
 
 def validate(

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rmtools.errors import RecipeError
 from rmtools.splits.ratios import RATIOS, sound_ratios
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rmtools.splits.inventory import Inventory
     from rmtools.splits.manifest import SplitManifest
     from rmtools.store import Store
@@ -78,6 +81,22 @@ class SplitConfig(BaseModel):
         if self.kind == "published" and self.name is None:
             raise ValueError("kind published needs the name of a split")
         return self
+
+    def check_used(self, keys: Iterable[str]) -> None:
+        """Refuse keys that someone gave for this split and that its kind ignores.
+
+        Raises
+        ------
+        RecipeError
+            One of them does not matter to the kind.
+        """
+        for key in keys:
+            if self.kind not in USED_BY[key]:
+                raise RecipeError(
+                    f"{key} does not matter to a split of kind {self.kind}.",
+                    where=f"split.{key}",
+                    remedy=f"It is for {', '.join(USED_BY[key])}; leave it out or choose --kind.",
+                )
 
     def make(self, dataset: Store | Inventory, seed: int) -> SplitManifest:
         """Split a dataset.

@@ -23,10 +23,11 @@ from rmtools.splits.places import (
 from rmtools.splits.ratios import RATIOS, check_ratios, counts, share_out
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rmtools.splits.inventory import Inventory
     from rmtools.splits.manifest import SplitKind, SplitManifest
+    from rmtools.splits.places import Place
 
 BLOCK_M = 1024.0
 """Side of a block: four tiles of 256 m."""
@@ -89,7 +90,7 @@ def city_split(
             remedy="RadioMapSeer does not say which map is of which city; take --kind random, or "
             "build scenes from OpenStreetMap.",
         )
-    first: dict[Hashable, int] = {}
+    first: dict[str | None, int] = {}
     same = [(first.setdefault(s.city, i), i) for i, s in enumerate(inventory.scenes)]
     labels = _components(len(same), [*same, *_close(inventory, buffer_m)])
     chosen = _share_out(labels, ratios, seed, "cities")
@@ -170,15 +171,7 @@ def block_split(
     check_buffer(buffer_m)
     squares = inventory.places
     require_places(inventory.names, squares, inventory.where)
-    if not 0 < block_m < np.inf:
-        raise RecipeError(f"blocks of {block_m:g} m make no sense.", remedy="Give a length.")
-    keys = []
-    for place in squares:
-        offset = generator(seed, "block split", str(place.crs)).uniform(0.0, block_m, 2)
-        centre = np.array([place.easting_m, place.northing_m]) + place.size_m / 2
-        column, row = np.floor((centre - offset) / block_m).astype(int).tolist()
-        keys.append((str(place.crs), column, row))
-    labels = _numbered(keys)
+    labels = blocks(squares, block_m, seed)
     chosen = _share_out(labels, ratios, seed, "blocks")
     dropped = in_the_way(chosen, squares, buffer_m)
     return _manifest(
@@ -193,6 +186,20 @@ def block_split(
         dropped=dropped,
         notes=[f"{len(set(labels))} blocks, {len(dropped)} of {len(squares)} scenes left out."],
     )
+
+
+def blocks(squares: Sequence[Place], block_m: float, seed: int) -> list[int]:
+    """Number of the block that the centre of every square lies in, see :func:`block_split`."""
+    if not 0 < block_m < np.inf:
+        raise RecipeError(f"blocks of {block_m:g} m make no sense.", remedy="Give a length.")
+    seen: dict[tuple[str, int, int], int] = {}
+    labels = []
+    for place in squares:
+        offset = generator(seed, "block split", str(place.crs)).uniform(0.0, block_m, 2)
+        centre = np.array([place.easting_m, place.northing_m]) + place.size_m / 2
+        column, row = np.floor((centre - offset) / block_m).astype(int).tolist()
+        labels.append(seen.setdefault((str(place.crs), column, row), len(seen)))
+    return labels
 
 
 def trajectory_split(
@@ -302,12 +309,6 @@ def _components(number: int, links: Sequence[tuple[int, int]]) -> list[int]:
     graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(number, number))
     labels: list[int] = connected_components(graph, directed=False)[1].tolist()
     return labels
-
-
-def _numbered(keys: Sequence[Hashable]) -> list[int]:
-    """Labels from 0, in the order of first appearance, for equal keys."""
-    seen: dict[Hashable, int] = {}
-    return [seen.setdefault(key, len(seen)) for key in keys]
 
 
 def _share_out(

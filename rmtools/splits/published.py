@@ -73,8 +73,9 @@ def published_split(name: str) -> SplitManifest:
     if name not in PUBLISHED:
         names = [*PUBLISHED, RADIOMAPMOTION, RADIODUN]
         near = difflib.get_close_matches(name, names, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else "."
         raise RecipeError(
-            f"there is no published split {name!r}{f', did you mean {near[0]!r}?' * bool(near)}",
+            f"there is no published split {name!r}{hint}",
             remedy="`rmtools split --list` shows them all.",
         )
     return PUBLISHED[name].make(name)
@@ -96,7 +97,11 @@ def restrict(split: SplitManifest, inventory: Inventory) -> SplitManifest:
     """
     by_number = _numbers(split.dataset, inventory)
     sets: dict[str, SplitSet] = {}
-    notes = list(split.notes)
+    notes = [
+        *split.notes,
+        f"Scenes were found by their number; that this dataset holds those of {split.dataset} is "
+        "not checked.",
+    ]
     for name, members in split.sets.items():
         found = [by_number.get(_number(scene)) for scene in members.scenes]
         present = [scene for scene in found if scene is not None]
