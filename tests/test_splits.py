@@ -25,8 +25,8 @@ from rmtools.splits import (
     write_manifest,
 )
 from rmtools.splits import geographic as geo
+from rmtools.splits.inventory import inventory_of_store
 from rmtools.splits.places import Place, near, smallest_distances
-from rmtools.splits.places import places as places_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,7 +233,7 @@ def test_coordinates_in_different_crs_do_not_meet() -> None:
 
 
 def test_geographic_split_refuses_nonsense(store: Store) -> None:
-    squares = places_of(store)
+    squares = inventory_of_store(store).places
     for bad in ({"train": 1.0}, {"train": 1.0, "test": 0.0}, {"train": 1.0, "test": math.nan}):
         with pytest.raises(RecipeError, match="not two or more positive shares"):
             geo.geographic_split(squares, 1, 1, dataset="x", ratios=bad)

@@ -6,8 +6,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from rmtools.findings import Report
+from rmtools.splits.inventory import inventory_of_store
 from rmtools.splits.manifest import dataset_digest
-from rmtools.splits.places import near, places
+from rmtools.splits.places import near
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def _check_separation(report: Report, manifest: SplitManifest, store: Store) -> 
     else:
         for pair, scenes in shared.items():
             report.error(pair, f"{len(scenes)} scenes are in both sets, the first is {scenes[0]!r}")
-    squares = places(store, required=False)
+    squares = inventory_of_store(store).places
     if lost := len(store.scene_names) - len(squares):
         report.warning(
             "scenes", f"{lost} scenes have no place on the ground; they may overlap other sets"

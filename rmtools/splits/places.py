@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rmtools.splits.manifest import SplitSet
-    from rmtools.store import Store
 
 TOUCH_M = 1e-6
 """Squares that share less than this in depth touch; they do not overlap."""
@@ -57,21 +56,6 @@ def place_of(scene: Mapping[str, Any], size_m: float) -> Place | None:
     if east is None or north is None:
         return None
     return Place(scene["name"], scene["crs"], float(east), float(north), size_m)
-
-
-def places(store: Store, *, required: bool = True) -> list[Place]:
-    """Where the scenes of a store lie.
-
-    Raises
-    ------
-    RecipeError
-        `required` and a scene has no coordinates (RadioMapSeer scenes have none).
-    """
-    scenes, size_m = store.attributes["scenes"], store.grid.size_m
-    found = [place for scene in scenes if (place := place_of(scene, size_m))]
-    if required:
-        require_places([scene["name"] for scene in scenes], found, store.path)
-    return found
 
 
 def require_places(names: Sequence[str], squares: Sequence[Place], where: Path) -> None:

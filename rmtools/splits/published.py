@@ -95,7 +95,7 @@ def restrict(split: SplitManifest, inventory: Inventory) -> SplitManifest:
         The dataset has none of the scenes, not the transmitters or trajectories that the split
         names, or two scenes with one number.
     """
-    by_number = _numbers(split.dataset, inventory)
+    by_number = scenes_by_number(split.dataset, inventory)
     sets: dict[str, SplitSet] = {}
     notes = [
         *split.notes,
@@ -103,7 +103,7 @@ def restrict(split: SplitManifest, inventory: Inventory) -> SplitManifest:
         "not checked.",
     ]
     for name, members in split.sets.items():
-        found = [by_number.get(_number(scene)) for scene in members.scenes]
+        found = [by_number.get(scene_number(scene)) for scene in members.scenes]
         present = [scene for scene in found if scene is not None]
         missing = [s for s, there in zip(members.scenes, found, strict=True) if there is None]
         if missing:
@@ -168,12 +168,12 @@ def _radiomapmotion() -> SplitManifest:
 _PREFIX = {MOTION: "env_"}
 
 
-def _number(scene: str) -> int:
+def scene_number(scene: str) -> int:
     """Number of a published scene."""
     return int(scene.rpartition("_")[2])
 
 
-def _numbers(dataset: str, inventory: Inventory) -> dict[int, str]:
+def scenes_by_number(dataset: str, inventory: Inventory) -> dict[int, str]:
     """Names of a dataset's scenes by the number that they have in a published dataset."""
     pattern = re.compile(rf"(?:{_PREFIX.get(dataset, 'map_')})?(\d{{1,9}})")
     found: dict[int, str] = {}
