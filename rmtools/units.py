@@ -40,9 +40,14 @@ class GreyScale:
     rounding: Literal["floor", "nearest"]
 
     @property
+    def span_db(self) -> float:
+        """What 255 grey levels are in dB."""
+        return self.gain_max_db - self.gain_min_db
+
+    @property
     def step_db(self) -> float:
         """Width of one grey level in dB."""
-        return (self.gain_max_db - self.gain_min_db) / 255.0
+        return self.span_db / 255.0
 
     def encode(self, pathloss_db: ArrayLike) -> ByteArray:
         """Grey levels of path losses.
@@ -57,12 +62,16 @@ class GreyScale:
         ndarray of uint8
             Levels of the same shape.
         """
-        gain = -np.asarray(pathloss_db, np.float64)
-        unit = (np.clip(gain, self.gain_min_db, self.gain_max_db) - self.gain_min_db) / (
-            self.gain_max_db - self.gain_min_db
-        )
+        unit = self.normalise(pathloss_db)
         level = np.floor(unit * 255.0) if self.rounding == "floor" else np.rint(unit * 255.0)
-        return np.where(np.isnan(level), 0.0, level).astype(np.uint8)
+        return level.astype(np.uint8)
+
+    def normalise(self, pathloss_db: ArrayLike) -> FloatArray:
+        """Gains as fractions of the scale, float64 in [0, 1], not rounded; NaN becomes 0."""
+        gain = -np.asarray(pathloss_db, np.float64)
+        clipped = np.clip(gain, self.gain_min_db, self.gain_max_db)
+        unit = (clipped - self.gain_min_db) / self.span_db
+        return np.where(np.isnan(unit), 0.0, unit)
 
     def decode(self, level: ArrayLike) -> FloatArray:
         """Path loss in dB in the middle of each level's range.
@@ -78,7 +87,6 @@ class GreyScale:
     def describe(self) -> dict[str, str | float]:
         """The scale in the words that are written into every file that uses it."""
         operator = "floor" if self.rounding == "floor" else "round"
-        span = self.gain_max_db - self.gain_min_db
         return {
             "scale": self.name,
             "quantity": "path gain",
@@ -86,7 +94,8 @@ class GreyScale:
             "sign": "gain = -path loss",
             "gain_min_db": self.gain_min_db,
             "gain_max_db": self.gain_max_db,
-            "formula": f"level = {operator}(255 * (clip(gain) - ({self.gain_min_db})) / {span:g})",
+            "formula": f"level = {operator}(255 * (clip(gain) - ({self.gain_min_db})) / "
+            f"{self.span_db:g})",
             "level_zero": "not computed (inside a building) or gain at the lower clip limit",
         }
 
@@ -96,6 +105,9 @@ MOTION_SCALE = GreyScale("radiomapmotion", -135.0, -39.5, "floor")
 
 SEER_SCALE = GreyScale("radiomapseer", -147.0, -47.84, "nearest")
 """RadioUNet paper (arXiv 1911.09002), appendix on the dataset; rounding measured on true maps."""
+
+SCALES = {scale.name: scale for scale in (MOTION_SCALE, SEER_SCALE)}
+"""By name, as it stands in the files that use them."""
 
 
 def free_space_loss_1m_db(frequency_mhz: float) -> float:
