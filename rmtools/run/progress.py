@@ -50,10 +50,10 @@ class Progress:
         if self._bars is not None:
             self._task = self._bars.add_task(label, total=total, completed=done)
 
-    def advance(self) -> None:
-        """One more unit is finished."""
+    def advance(self, units: int = 1) -> None:
+        """One more unit is finished, or several."""
         if self._bars is not None and self._task is not None:
-            self._bars.advance(self._task)
+            self._bars.advance(self._task, units)
 
     def finish(self, note: str = "") -> None:
         """The stage is complete; `note` says what is worth knowing about it."""
