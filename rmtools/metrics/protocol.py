@@ -24,9 +24,6 @@ FOLDER = Path(__file__).resolve().parent / "protocols"
 REFERENCE = "reference"
 MAX_BYTES = 64 * 1024
 
-_LEVEL_TOLERANCE = 1e-4
-"""In grey levels. Level k, written as the float k / 255, is still level k after ``floor``."""
-
 
 class ErrorMetric(BaseModel):
     """A metric made of sums over pixels."""
@@ -119,7 +116,8 @@ class Protocol(BaseModel):
         if self.clamp:
             pred = np.clip(pred, 0.0, 1.0)
         if self.quantise == "floor":
-            pred = np.floor(pred * 255.0 + _LEVEL_TOLERANCE) / 255.0
+            # single precision, as published: there level k written as k / 255 stays level k
+            pred = np.floor(np.float32(pred) * np.float32(255)).astype(np.float64) / 255.0
         elif self.quantise == "nearest":
             pred = np.rint(pred * 255.0) / 255.0
         if self.threshold is not None:
