@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -327,6 +328,13 @@ def test_groups_of_pixels_cover_the_map_outside_buildings(store: Store) -> None:
     assert groups[LINE_OF_SIGHT].pixels + groups[SHADOW].pixels == outside
     assert sum(g.pixels for name, g in groups.items() if " m" in name) == outside
     assert groups["16 to 32 m"].pixels > 0
+
+
+def test_an_environment_that_the_description_does_not_have(store: Store, tmp_path: Path) -> None:
+    shutil.copytree(store.path.parent / "motion", tmp_path / "motion")
+    shutil.copytree(tmp_path / "motion/png/env_001", tmp_path / "motion/png/env_002")
+    with pytest.raises(InputError, match="environment 2, transmitter 0 is not among its 2"):
+        run(tmp_path / "motion", tmp_path / "motion", by=["buildings"])
 
 
 def test_ids() -> None:

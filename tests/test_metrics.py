@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import metrics_speed
 import numpy as np
 import pytest
 from hypothesis import given
@@ -394,6 +396,27 @@ def test_predictions_outside_the_range_are_clamped_and_counted() -> None:
 
 def test_totals_know_the_range_of_the_truth() -> None:
     assert Totals.of(PRED[0], TRUTH[0]).high == TRUTH[0].max()
+
+
+def test_the_example_of_the_page() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs/metrics.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    names: dict[str, object] = {}
+    exec(code, names)  # noqa: S102 - our own page
+    assert metrics.nmse(names["pred"], names["truth"]) == pytest.approx(0.004706, abs=5e-7)
+    evaluator = names["evaluator"]
+    assert isinstance(evaluator, Evaluator)
+    assert evaluator.compute()["rmse_db"] == pytest.approx(3.9664)
+    assert evaluator.compute("near")["nmse_per_image"] == pytest.approx(0.02125)
+
+
+def test_the_benchmark_compares_equal_things() -> None:
+    maps = metrics_speed.make_maps(2, 32)
+    values = {
+        name: float(way()) for name, way in metrics_speed.ways(*maps).items() if "same" in name
+    }
+    for value in values.values():
+        assert value == pytest.approx(metrics.ssim(*maps), abs=CLOSE)
 
 
 def evaluated(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rmtools.cli._output import Json, result, say
+from rmtools.errors import ExitCode
 
 if TYPE_CHECKING:
     from rmtools.metrics.evaluation import Evaluation
@@ -100,18 +101,21 @@ def evaluate(
         frames=parse_frames(frames) if frames else None,
         partly=common,
     )
-    with Progress() as progress:
-        progress.start("evaluate", len(selection.ids), 0)
-        evaluation = measure(
-            pred_maps,
-            truth_maps,
-            protocols,
-            selection,
-            by=[*([mask] if mask else []), *(group.value for group in by or [])],
-            only_common=common,
-            workers=workers or os.cpu_count() or 1,
-            advance=progress.advance,
-        )
+    try:
+        with Progress() as progress:
+            progress.start("evaluate", len(selection.ids), 0)
+            evaluation = measure(
+                pred_maps,
+                truth_maps,
+                protocols,
+                selection,
+                by=[*([mask] if mask else []), *(group.value for group in by or [])],
+                only_common=common,
+                workers=workers or os.cpu_count() or 1,
+                advance=progress.advance,
+            )
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
     value = evaluation.model_dump(mode="json")
     if out is not None:
         write_json(out, value)

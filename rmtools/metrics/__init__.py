@@ -51,6 +51,7 @@ __all__ = [
     "rmse",
     "ssim",
     "threshold",
+    "totals",
     "unthreshold",
 ]
 
@@ -72,12 +73,14 @@ def totals(pred: ArrayLike, truth: ArrayLike, mask: ArrayLike | None = None) -> 
     """
     pred, truth, leading = as_maps(pred, truth)
     shape = (*leading, *truth.shape[-2:])
-    masks = as_masks(True if mask is None else mask, shape, "mask")
+    masks = None if mask is None else as_masks(mask, shape, "mask")
     result = Totals()
-    for pred_map, truth_map, chosen in zip(pred, truth, masks, strict=True):
-        pair = checked_map(pred_map, "prediction"), checked_map(truth_map, "truth")
-        if chosen.any():
-            result.include(Totals.of(*(image[chosen] for image in pair)))
+    for k in range(len(truth)):
+        pair = checked_map(pred[k], "prediction"), checked_map(truth[k], "truth")
+        if masks is None:
+            result.include(Totals.of(*pair))
+        elif masks[k].any():
+            result.include(Totals.of(*(image[masks[k]] for image in pair)))
     return result
 
 
@@ -130,11 +133,11 @@ def ssim(
     """
     pred, truth, leading = as_maps(pred, truth)
     shape = (*leading, *truth.shape[-2:])
-    masks = as_masks(True if mask is None else mask, shape, "mask")
+    masks = None if mask is None else as_masks(mask, shape, "mask")
     mean = Mean()
-    for pred_map, truth_map, chosen in zip(pred, truth, masks, strict=True):
-        pair = checked_map(pred_map, "prediction"), checked_map(truth_map, "truth")
-        value = SsimMap(*pair, parameters).mean(chosen)
+    for k in range(len(truth)):
+        pair = checked_map(pred[k], "prediction"), checked_map(truth[k], "truth")
+        value = SsimMap(*pair, parameters).mean(None if masks is None else masks[k])
         if not np.isnan(value):
             mean.add(value)
     return mean.value()

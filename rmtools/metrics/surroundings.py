@@ -124,12 +124,24 @@ class MotionSurroundings(Surroundings):
         return self._layout.grid
 
     def _buildings(self, scene: int) -> BoolArray:
+        self._check(scene, 0)
         return self._layout.inside_buildings(scene)
 
     def transmitter(self, scene: int, tx: int) -> tuple[float, float]:
         """Position (x, y) of a transmitter in local metres."""
+        self._check(scene, tx)
         x, y, _ = self._layout.transmitters(scene)[tx].tolist()
         return x, y
+
+    def _check(self, scene: int, tx: int) -> None:
+        sizes = self._layout.sizes
+        if scene >= sizes.scene or tx >= sizes.tx:
+            raise InputError(
+                f"environment {scene}, transmitter {tx} is not among its {sizes.scene} and "
+                f"{sizes.tx}.",
+                where=self._layout.root / DESCRIPTION_NAME,
+                remedy="Run `rmtools validate` on the folder.",
+            )
 
 
 class SeerSurroundings(Surroundings):
