@@ -8,6 +8,7 @@ file. docs/store.md lists every array with its unit.
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -19,7 +20,18 @@ from rmtools.errors import InputError, RecipeError
 from rmtools.files import PARTIAL_SUFFIX
 from rmtools.grid import Grid
 from rmtools.radio.receivers import inside_buildings
-from rmtools.store_format import FORMAT, PATHLOSS, PATHLOSS_QUANTUM_DB, STATIC, TRACKS, TRANSMITTERS
+from rmtools.store_format import (
+    FORMAT,
+    PATHLOSS,
+    PATHLOSS_QUANTUM_DB,
+    STATIC,
+    STATIC_MAPS,
+    TRACKS,
+    TRANSMITTERS,
+    MAPS_NAME,
+    of_simulator,
+    root_attributes,
+)
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks, VehicleSize
 
 if TYPE_CHECKING:
@@ -88,7 +100,7 @@ class Store:
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
         group: Any = zarr.open_group(partial, mode="w", zarr_format=3)
-        group.attrs.update({**_root_attributes(grid, scenes), **attributes})
+        group.attrs.update({**root_attributes(grid, scenes), **attributes})
         store = cls(partial, group)
         store._make(STATIC, {"scene": len(scenes), "y": grid.n, "x": grid.n})
         group["x"][:], group["y"][:] = grid.x_centres(), grid.y_centres()
@@ -251,23 +263,81 @@ class Store:
 
     # -- path loss ---------------------------------------------------------------------------
 
-    def create_pathloss(self, attributes: Mapping[str, Any]) -> None:
-        """Make the path-loss array; `attributes` describe solver and preset."""
-        self._make(PATHLOSS, self._lengths(), {"pathloss": attributes})
+    def create_pathloss(self, attributes: Mapping[str, Any], simulator: str | None = None) -> None:
+        """Make the path-loss array; `attributes` describe solver and preset.
+
+        A dataset has one solver. Maps of further simulators, as RadioMapSeer has them, stand
+        beside its own under the simulator's name, such as ``"irt2"``.
+        """
+        self._make_maps(PATHLOSS[0], attributes, simulator)
+
+    def create_static_maps(
+        self, attributes: Mapping[str, Any], simulator: str | None = None
+    ) -> None:
+        """Make the array of path loss without vehicles, see :meth:`create_pathloss`."""
+        self._make_maps(STATIC_MAPS[0], attributes, simulator)
+
+    def _make_maps(
+        self, spec: ArraySpec, attributes: Mapping[str, Any], simulator: str | None
+    ) -> None:
+        named = of_simulator(spec, simulator)
+        self._make([named], self._lengths(), {named.name: attributes})
         self._consolidate()
 
-    def write_pathloss(self, scene: int, traj: int, pathloss_db: FloatArray) -> None:
+    def write_pathloss(
+        self, scene: int, traj: int, pathloss_db: FloatArray, simulator: str | None = None
+    ) -> None:
         """Write one unit of work, shape (tx, frame, n, n), in steps of 1/128 dB."""
-        steps = np.round(np.asarray(pathloss_db, np.float32) / PATHLOSS_QUANTUM_DB)
-        self._group["pathloss"][scene, traj] = (steps * PATHLOSS_QUANTUM_DB).astype(np.float32)
+        name = of_simulator(PATHLOSS[0], simulator).name
+        self._group[name][scene, traj] = _in_steps(pathloss_db)
 
-    def pathloss(self, scene: int, traj: int, tx: int) -> FloatArray:
+    def write_static_maps(
+        self, scene: int, pathloss_db: FloatArray, simulator: str | None = None
+    ) -> None:
+        """Write the maps of a scene without vehicles, shape (tx, n, n), in steps of 1/128 dB."""
+        self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene] = _in_steps(pathloss_db)
+
+    def pathloss(
+        self, scene: int, traj: int, tx: int, simulator: str | None = None
+    ) -> FloatArray:
         """Path loss of one sequence in dB, float32, shape (frame, n, n); NaN where not computed."""
-        return np.asarray(self._group["pathloss"][scene, traj, tx])
+        return np.asarray(self._group[of_simulator(PATHLOSS[0], simulator).name][scene, traj, tx])
 
     def pathloss_unit(self, scene: int, traj: int) -> FloatArray:
         """Path loss of one unit of work in dB, float32, shape (tx, frame, n, n)."""
         return np.asarray(self._group["pathloss"][scene, traj])
+
+    def static_map(self, scene: int, tx: int, simulator: str | None = None) -> FloatArray:
+        """Path loss without vehicles in dB, float32, shape (n, n); NaN where not computed."""
+        return np.asarray(self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene, tx])
+
+    def frame_map(self, scene: int, traj: int, tx: int, frame: int) -> FloatArray:
+        """One map, shape (n, n); in a dataset without trajectories the one without vehicles."""
+        if self.has("pathloss"):
+            return np.asarray(self._group["pathloss"][scene, traj, tx, frame])
+        return self.static_map(scene, tx)
+
+    @property
+    def map_arrays(self) -> list[str]:
+        """Names of all arrays of path loss, sorted."""
+        return sorted(name for name in self._group if MAPS_NAME.fullmatch(name))
+
+    @property
+    def maps(self) -> int:
+        """How many radio maps there are, those of further simulators included."""
+        return sum(math.prod(self._group[name].shape[:-2]) for name in self.map_arrays)
+
+    @property
+    def solver(self) -> dict[str, Any]:
+        """The solver and all of its constants; empty before there is path loss."""
+        found = (self.array_attributes(name) for name in ("pathloss", "pathloss_static"))
+        return next((attrs["solver"] for attrs in found if attrs.get("solver")), {})
+
+    @property
+    def simulators(self) -> list[str]:
+        """Names of further simulators whose maps are there, sorted."""
+        matches = (MAPS_NAME.fullmatch(name) for name in self.map_arrays)
+        return sorted({match["simulator"] for match in matches if match and match["simulator"]})
 
     # -- looking in --------------------------------------------------------------------------
 
@@ -337,8 +407,7 @@ class Store:
         Before the path loss is there, which states the height of the receivers, these are all
         building pixels.
         """
-        solver = self.array_attributes("pathloss").get("solver")
-        return inside_buildings(self.buildings(scene), self.building_height(scene), solver)
+        return inside_buildings(self.buildings(scene), self.building_height(scene), self.solver)
 
     def roads(self, scene: int) -> BoolArray:
         """Drivable mask of a scene, shape (n, n)."""
@@ -352,27 +421,7 @@ class Store:
         return [file] if (self.path / file).is_file() else []
 
 
-def _root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:
-    from rmtools import __version__
-
-    return {
-        "Conventions": "CF-1.11",
-        "rmtools_format": FORMAT,
-        "rmtools_version": __version__,
-        "resolution_m": grid.resolution_m,
-        "row_order": "row 0 is north; x east, y north, origin at the tile's south-west corner",
-        "licence": sorted({scene.provenance.licence for scene in scenes}),
-        "attribution": sorted({scene.provenance.attribution for scene in scenes}),
-        "scenes": [
-            {
-                "name": scene.name,
-                "crs": scene.frame.crs,
-                "easting_m": scene.frame.easting_m,
-                "northing_m": scene.frame.northing_m,
-                "sha256": scene.digest(),
-                "provenance": scene.provenance.model_dump(mode="json"),
-                "notes": scene.notes,
-            }
-            for scene in scenes
-        ],
-    }
+def _in_steps(pathloss_db: FloatArray) -> FloatArray:
+    """Path loss in the steps it is stored in."""
+    steps = np.round(np.asarray(pathloss_db, np.float32) / PATHLOSS_QUANTUM_DB)
+    return (steps * PATHLOSS_QUANTUM_DB).astype(np.float32)

@@ -5,10 +5,17 @@ docs/store.md says the same in words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from rmtools.traffic.tracks import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rmtools.grid import Grid
+    from rmtools.scene import Scene
 
 FORMAT = 1
 
@@ -164,22 +171,70 @@ TRANSMITTERS = (
 )
 """Made when transmitters are placed."""
 
+_LOSS = {
+    "units": "dB",
+    "sign": "positive loss; gain = -path loss",
+    "missing": "NaN where not computed (inside buildings)",
+    "quantum_db": PATHLOSS_QUANTUM_DB,
+}
+
 PATHLOSS = (
     ArraySpec(
         "pathloss",
         ("scene", "traj", "tx", "frame", "y", "x"),
         "float32",
         NAN,
-        {
-            "long_name": "path loss",
-            "units": "dB",
-            "sign": "positive loss; gain = -path loss",
-            "missing": "NaN where not computed (inside buildings)",
-            "quantum_db": PATHLOSS_QUANTUM_DB,
-            "coordinates": "time",
-        },
+        {"long_name": "path loss", **_LOSS, "coordinates": "time"},
         split=2,
         chunked=3,
     ),
 )
 """Made when the radio maps are computed; a file is one unit of work, a chunk one sequence."""
+
+STATIC_MAPS = (
+    ArraySpec(
+        "pathloss_static",
+        ("scene", "tx", "y", "x"),
+        "float32",
+        NAN,
+        {"long_name": "path loss without vehicles", **_LOSS},
+        split=1,
+        chunked=2,
+    ),
+)
+"""Made with the radio maps when they are wanted; a file is one scene, a chunk one map."""
+
+MAPS_NAME = re.compile(r"pathloss(_static)?(?:_(?P<simulator>(?!static$)[a-z][a-z0-9]*))?")
+"""Names of arrays of path loss."""
+
+
+def of_simulator(spec: ArraySpec, simulator: str | None) -> ArraySpec:
+    """The array that a further simulator's maps stand in, such as ``pathloss_static_irt2``."""
+    return spec if simulator is None else replace(spec, name=f"{spec.name}_{simulator}")
+
+
+def root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:
+    """Attributes of the group: conventions, licence, and what every scene is."""
+    from rmtools import __version__
+
+    return {
+        "Conventions": "CF-1.11",
+        "rmtools_format": FORMAT,
+        "rmtools_version": __version__,
+        "resolution_m": grid.resolution_m,
+        "row_order": "row 0 is north; x east, y north, origin at the tile's south-west corner",
+        "licence": sorted({scene.provenance.licence for scene in scenes}),
+        "attribution": sorted({scene.provenance.attribution for scene in scenes}),
+        "scenes": [
+            {
+                "name": scene.name,
+                "crs": scene.frame.crs,
+                "easting_m": scene.frame.easting_m,
+                "northing_m": scene.frame.northing_m,
+                "sha256": scene.digest(),
+                "provenance": scene.provenance.model_dump(mode="json"),
+                "notes": scene.notes,
+            }
+            for scene in scenes
+        ],
+    }

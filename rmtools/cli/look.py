@@ -125,7 +125,8 @@ def info(dataset: Dataset, as_json: Json = False) -> None:
 
     store = Store.open(dataset)
     sizes, attributes = store.sizes, store.attributes
-    pathloss = store.array_attributes("pathloss")
+    names = ("pathloss", "pathloss_static")
+    pathloss = next((found for name in names if (found := store.array_attributes(name))), {})
     value: dict[str, Any] = {
         "path": str(store.path),
         "title": attributes.get("title"),
@@ -133,13 +134,13 @@ def info(dataset: Dataset, as_json: Json = False) -> None:
         "trajectories": sizes.traj,
         "transmitters": sizes.tx,
         "frames": sizes.frame,
-        "maps": sizes.scene * sizes.traj * sizes.tx * sizes.frame if pathloss else 0,
+        "maps": store.maps,
         "pixels": f"{sizes.pixels} x {sizes.pixels} of {store.grid.resolution_m:g} m",
         "pixel": f"path loss in dB, {pathloss['sign']}; {pathloss['missing']}"
         if pathloss
         else "not simulated yet",
         "rows": attributes["row_order"],
-        "solver": pathloss.get("solver"),
+        "solver": store.solver or None,
         "seed": attributes.get("seed"),
         "licence": ", ".join(attributes["licence"]),
         "attribution": "; ".join(attributes["attribution"]),

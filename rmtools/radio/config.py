@@ -75,6 +75,10 @@ class SolverConfig(BaseModel):
         default=None,
         description="dpm: antenna pattern of all transmitters; null: isotropic, 0 dBi",
     )
+    static_maps: bool = Field(
+        default=False,
+        description="Whether to keep the maps without vehicles, too, as RadioMapSeer has them",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> SolverConfig:

@@ -99,11 +99,10 @@ def embed(store: Store, scale: GreyScale) -> Embedded:
             "sequences": [],
         }
     )
-    simulated = store.has("pathloss")
     chosen = sampled(sizes.scene, MAX_SCENES)
     for s in chosen:
         _add_scene(page, store, s, stride)
-    if simulated:
+    if store.map_arrays:
         for index in _chosen_sequences(store, chosen):
             _add_sequence(page, store, index, stride, scale)
         # Round by round, so that a spent budget leaves every scene with some map.
@@ -157,7 +156,7 @@ def _add_map(
     scene = page.data["scenes"].get(str(s))
     if scene is None:
         return
-    levels = scale.encode(store.pathloss(s, 0, k)[0])
+    levels = scale.encode(store.frame_map(s, 0, k, 0))
     source = page.admit(_grey(levels[::stride, ::stride]))
     if source:
         scene["maps"].append({"tx": k, "source": source, "at": _position(store, s, k)})

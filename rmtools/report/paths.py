@@ -204,7 +204,7 @@ def preview_paths(
 def difference_text(solved: Detailed, store: Store, index: tuple[int, int, int, int]) -> str:
     """That the frame was solved again, and how well it agrees with the stored map."""
     s, t, k, f = index
-    away = np.abs(solved.pathloss_db - store.pathloss(s, t, k)[f])
+    away = np.abs(solved.pathloss_db - store.frame_map(s, t, k, f))
     same = float(np.mean(away[~np.isnan(away)] <= 0.01))
     return (
         "frame solved again for its paths, with the constants and vehicles in the store: "

@@ -6,6 +6,7 @@ Pictures are made for people (README, slides, a quick look); datasets for machin
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -63,7 +64,7 @@ def preview_map(
         There is no such map.
     """
     check_index(store, scene=s, traj=t, tx=k, frame=f)
-    pathloss_db = store.pathloss(s, t, k)[f]
+    pathloss_db = store.frame_map(s, t, k, f)
     picture = _map_picture(store, (s, t, k, f), pathloss_db, enlargement(store, factor), scale)
     return pictures.frame_picture(picture, caption(store, s, t, k, f), store.grid, scale)
 
@@ -164,7 +165,7 @@ def contact_sheet(
         row = [scene_picture(store, s, 0, factor)]
         for k in transmitters:
             check_index(store, tx=k)
-            row.append(_map_picture(store, (s, 0, k, 0), store.pathloss(s, 0, k)[0], factor, scale))
+            row.append(_map_picture(store, (s, 0, k, 0), store.frame_map(s, 0, k, 0), factor, scale))
         rows.append(row)
     return pictures.contact(rows, gap=max(store.grid.n * factor // 32, 2))
 
@@ -255,14 +256,17 @@ def check_index(store: Store, **index: int) -> None:
     InputError
         Says which index is wrong and how many there are.
     """
-    if "tx" in index and not store.has("pathloss"):
+    if "tx" in index and not store.map_arrays:
         raise InputError(
             "there is no path loss yet.",
             where=store.path,
             remedy="Run `rmtools simulate` first.",
         )
+    sizes = asdict(store.sizes)
+    if {"tx", "frame"} <= index.keys() and not store.has("pathloss"):
+        sizes |= {"traj": 1, "frame": 1}  # the map without vehicles is all there is
     for name, value in index.items():
-        count = getattr(store.sizes, name)
+        count = sizes[name]
         if not 0 <= value < count:
             raise InputError(
                 f"there is no {name} {value}; the store has {count}, counted from 0.",
@@ -303,6 +307,8 @@ def _map_picture(
 
 def caption(store: Store, s: int, t: int, k: int, f: int) -> pictures.Caption:
     """Names of scene, trajectory, transmitter and frame."""
+    if not store.has("pathloss"):
+        return pictures.Caption(f"{store.scene_names[s]}  ·  transmitter {k}", "without vehicles")
     seconds = f * FRAME_INTERVAL_S
     return pictures.Caption(
         f"{store.scene_names[s]}  ·  trajectory {t}  ·  transmitter {k}",

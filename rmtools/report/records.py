@@ -157,6 +157,7 @@ def provenance(material: Material) -> str:
     ]
     stages = (
         ("Solver and path loss", "pathloss"),
+        ("Solver and path loss without vehicles", "pathloss_static"),
         ("Transmitters", "tx_x"),
         ("Vehicles", "vehicles"),
     )

@@ -51,20 +51,19 @@ def header(material: Material) -> str:
             f"{_trajectories(sizes.traj)} per scene)"
         )
     text += "."
-    text += _solver_words(store.array_attributes("pathloss").get("solver"))
-    if store.has("pathloss") and material.statistics.empty:
+    text += _solver_words(store.solver or None)
+    if material.statistics.empty:
         text += (
             f" {material.statistics.empty:,} of the {material.statistics.sequences:,} sequences "
             "looked at hold no value yet."
         )
-    maps = sizes.scene * sizes.traj * sizes.tx * sizes.frame if store.has("pathloss") else 0
     counts = (
         ("scenes", sizes.scene),
         ("trajectories", sizes.scene * sizes.traj),
         ("transmitters", sizes.scene * sizes.tx),
-        ("sequences", material.statistics.available),
-        ("radio maps", maps),
-        ("pixels", maps * grid.n**2),
+        ("sequences", sizes.scene * sizes.traj * sizes.tx if store.has("pathloss") else 0),
+        ("radio maps", store.maps),
+        ("pixels", store.maps * grid.n**2),
     )
     tiles = "".join(f"<div><dt>{name}</dt><dd>{_short(count)}</dd></div>" for name, count in counts)
     tiles += f"<div><dt>store on disk</dt><dd>{size(material.bytes_on_disk)}</dd></div>"
@@ -129,8 +128,9 @@ def scenes(material: Material) -> str:
     kept = len(embedded.data["scenes"])
     text = (
         "Plans: buildings grey, drivable roads white, transmitters red, vehicles blue with the way "
-        "they take in the first trajectory. Maps: first frame of that trajectory. Point at a map, "
-        "tap it, or focus it and use the arrow keys to read values."
+        "they take in the first trajectory. Maps: "
+        f"{'first frame of that trajectory' if sizes.traj else 'without vehicles'}. Point at a "
+        "map, tap it, or focus it and use the arrow keys to read values."
     )
     left_out = []
     if kept < sizes.scene:
@@ -141,7 +141,7 @@ def scenes(material: Material) -> str:
         stride = embedded.data["stride"]
         left_out.append(f"one pixel in {stride} × {stride} of each map")
     note = paragraph("To keep this page small: " + "; ".join(left_out) + ".") if left_out else ""
-    missing = "" if material.store.has("pathloss") else paragraph(_NOT_SIMULATED, "note")
+    missing = "" if material.store.map_arrays else paragraph(_NOT_SIMULATED, "note")
     return f'{paragraph(text)}{missing}{note}<div class="cards">{cards}</div>'
 
 

@@ -168,6 +168,7 @@ def collect(
             found.vehicles.append(int(tracks.present.sum()))
             found.speed.add(tracks.speed_mps[tracks.state > State.SEEDED])
     if not store.has("pathloss"):
+        _add_static_maps(found, store, scale, max_sequences)
         return found
     window = target_window(sizes.frame)
     if window:
@@ -179,6 +180,14 @@ def collect(
         t, k = divmod(rest, sizes.tx)
         _add_sequence(found, store.pathloss(s, t, k), scale)
     return found
+
+
+def _add_static_maps(found: Statistics, store: Store, scale: GreyScale, max_maps: int) -> None:
+    """Maps of a dataset without trajectories, each a sequence of one frame."""
+    if store.has("pathloss_static"):
+        found.available = store.sizes.scene * store.sizes.tx
+        for chosen in sampled(found.available, max_maps):
+            _add_sequence(found, store.static_map(*divmod(chosen, store.sizes.tx))[None], scale)
 
 
 def _add_sequence(found: Statistics, pathloss_db: FloatArray, scale: GreyScale) -> None:

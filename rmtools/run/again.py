@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from rmtools.errors import InputError
 from rmtools.files import first_problem
+from rmtools.radio.solver import NO_OBSTACLES, Obstacles
 
 if TYPE_CHECKING:
     from rmtools.radio.antenna import Antenna
@@ -41,19 +42,26 @@ def solve_again(space: Workspace, s: int, t: int, k: int, f: int) -> Detailed:
         Another solver made the maps, or the scene or the antenna pattern is not what it was.
     """
     from rmtools.radio.dpm.solver import DominantPathSolver
-    from rmtools.radio.solver import Obstacles, Transmitter
+    from rmtools.radio.solver import Transmitter
 
     store = space.store
-    described = store.array_attributes("pathloss").get("solver")
+    described = store.solver
     solver = DominantPathSolver(_constants(store, described))
     antenna = _antenna(space, described.get("antenna")) if isinstance(described, dict) else None
-    tracks = store.tracks(s, t)
     x, y, z = store.transmitters(s)[k].tolist()
     return solver.solve_detailed(
         solver.prepare(_scene(space, s)),
         Transmitter(x, y, z, antenna),
-        Obstacles(tracks.outlines(f), tracks.size.height_m),
+        _obstacles(store, s, t, f),
     )
+
+
+def _obstacles(store: Store, s: int, t: int, f: int) -> Obstacles:
+    """The vehicles of a stored map."""
+    if not store.has("pathloss"):
+        return NO_OBSTACLES
+    tracks = store.tracks(s, t)
+    return Obstacles(tracks.outlines(f), tracks.size.height_m)
 
 
 def _constants(store: Store, described: Any) -> Preset:

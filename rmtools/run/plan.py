@@ -23,13 +23,15 @@ def plan(recipe: Recipe) -> dict[str, int]:
     scenes, _ = build_scenes(recipe.city, recipe.grid.build(), recipe.seed)
     units = len(scenes) * recipe.traffic.trajectories
     sequences = units * recipe.transmitters.count
-    maps = sequences * recipe.traffic.frames
+    moving = sequences * recipe.traffic.frames
+    static = len(scenes) * recipe.transmitters.count if recipe.solver.static_maps else 0
+    maps = moving + static
     layout = recipe.layouts.motion
     return {
         "scenes": len(scenes),
         "units": units,
         "sequences": sequences,
         "maps": maps,
-        "motion_maps": 0 if layout is None else maps,
+        "motion_maps": 0 if layout is None else moving,
         "pathloss_bytes_uncompressed": maps * recipe.grid.n**2 * 4,
     }

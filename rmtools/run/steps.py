@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtools.errors import RecipeError
 from rmtools.files import read_json, write_json
 from rmtools.layouts.motion_format import LAYOUT_NAME
 from rmtools.run.workspace import (
@@ -21,7 +22,7 @@ from rmtools.run.workspace import (
 )
 from rmtools.splits.manifest import SPLIT_NAME
 from rmtools.store import SCENES_NAME, STORE_NAME
-from rmtools.store_format import PATHLOSS, TRACKS, TRANSMITTERS
+from rmtools.store_format import PATHLOSS, STATIC_MAPS, TRACKS, TRANSMITTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -158,6 +159,11 @@ def begin_tracks(space: Workspace, _: str) -> None:
     )
 
 
+def track_units(space: Workspace) -> list[str]:
+    """One unit a scene; none in a dataset without trajectories."""
+    return scene_units(space) if space.recipe.traffic.trajectories else []
+
+
 def generate_tracks(space: Workspace, unit: str) -> list[Path]:
     """Make or import all trajectories of one scene."""
     (s,) = indices(unit)
@@ -183,6 +189,8 @@ def _tracks(space: Workspace, s: int) -> Iterable[Tracks]:
 
 def vehicles_placed(space: Workspace) -> str:
     """How many vehicles found a place, or were imported."""
+    if not space.recipe.traffic.trajectories:
+        return "none: maps without vehicles only"
     placed, slots = space.store.vehicles_placed()
     if space.recipe.traffic.tracks is not None:
         return f"{placed} vehicles imported into {slots} slots"
@@ -212,31 +220,73 @@ def place_transmitters(space: Workspace, unit: str) -> list[Path]:
     return [path for axis in "xyz" for path in space.store_files(f"tx_{axis}", s)]
 
 
+def pathloss_inputs(space: Workspace) -> Any:
+    """What the radio maps depend on besides scenes, tracks and transmitters."""
+    config = space.recipe.solver
+    static = {"static_maps": True} if config.static_maps else {}
+    return {**config.describe(space.antenna_pattern), **static}
+
+
+def require_maps(space: Workspace) -> None:
+    """Make sure that there is something to solve, and the solver can.
+
+    Raises
+    ------
+    RecipeError
+        Neither maps with nor maps without vehicles are wanted.
+    """
+    config = space.recipe.solver
+    if not (space.recipe.traffic.trajectories or config.static_maps):
+        raise RecipeError(
+            "with traffic.trajectories 0 and solver.static_maps off there is no map to make.",
+            remedy="Add --set solver.static_maps=true, or give at least one trajectory.",
+        )
+    config.require()
+
+
+def pathloss_units(space: Workspace) -> list[str]:
+    """One unit a scene and trajectory; one a scene where there are no trajectories."""
+    return sequence_units(space) if space.recipe.traffic.trajectories else scene_units(space)
+
+
 def begin_pathloss(space: Workspace, key: str) -> None:
-    """Make the path-loss array with the solver's constants and the key of its inputs."""
-    space.recipe.solver.require()
-    attributes = {
-        "solver": space.recipe.solver.describe(space.antenna_pattern),
-        "inputs_sha256": key,
-    }
-    space.store.create_pathloss(attributes)
+    """Make the path-loss arrays with the solver's constants and the key of their inputs."""
+    require_maps(space)
+    config = space.recipe.solver
+    attributes = {"solver": config.describe(space.antenna_pattern), "inputs_sha256": key}
+    if space.recipe.traffic.trajectories:
+        space.store.create_pathloss(attributes)
+    if config.static_maps:
+        space.store.create_static_maps(attributes)
 
 
 def solve(space: Workspace, unit: str) -> list[Path]:
-    """Solve all transmitters and frames of one trajectory of one scene."""
-    from rmtools.radio.solver import Obstacles, Transmitter
+    """Solve all transmitters and frames of one trajectory of one scene.
 
-    s, t = indices(unit)
-    store = space.store
-    config = space.recipe.solver
+    The maps without vehicles come with the first trajectory: the solver makes them anyway.
+    """
+    from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
+
+    s, *trajectory = indices(unit)
+    store, config = space.store, space.recipe.solver
     solver, antenna = config.build(), config.antenna.read() if config.antenna else None
     prepared = solver.prepare(space.scene(s))
-    tracks = store.tracks(s, t)
-    frames = [Obstacles(tracks.outlines(f), tracks.size.height_m) for f in range(tracks.frames)]
+    static = config.static_maps and not any(trajectory)
+    frames = [NO_OBSTACLES] if static else []
+    for t in trajectory:
+        tracks = store.tracks(s, t)
+        height_m = tracks.size.height_m
+        frames += [Obstacles(tracks.outlines(f), height_m) for f in range(tracks.frames)]
     transmitters = [Transmitter(x, y, z, antenna) for x, y, z in store.transmitters(s).tolist()]
     pathloss_db = np.stack(list(solver.solve_sequences(prepared, transmitters, frames)))
-    store.write_pathloss(s, t, pathloss_db)
-    return space.store_files("pathloss", s, t)
+    written = []
+    if static:
+        store.write_static_maps(s, pathloss_db[:, 0])
+        written += space.store_files("pathloss_static", s)
+    for t in trajectory:
+        store.write_pathloss(s, t, pathloss_db[:, int(static) :])
+        written += space.store_files("pathloss", s, t)
+    return written
 
 
 # -- layouts, split, validation, report --------------------------------------------------------
@@ -247,6 +297,21 @@ def motion_units(space: Workspace) -> list[str]:
     if space.recipe.layouts.motion is None:
         return []
     return [*scene_units(space), *sequence_units(space), "description"]
+
+
+def require_trajectories(space: Workspace) -> None:
+    """Refuse the motion layout of a dataset without trajectories.
+
+    Raises
+    ------
+    RecipeError
+        Nothing moves in the dataset.
+    """
+    if space.recipe.layouts.motion is not None and not space.recipe.traffic.trajectories:
+        raise RecipeError(
+            "a dataset without trajectories has no motion layout.",
+            remedy="Add --set layouts.motion=null, or give at least one trajectory.",
+        )
 
 
 def clear_motion(space: Workspace) -> None:
@@ -283,7 +348,7 @@ def array_remover(specs: tuple[ArraySpec, ...]) -> Callable[[Workspace], None]:
 
 clear_tracks = array_remover(TRACKS)
 clear_transmitters = array_remover(TRANSMITTERS)
-clear_pathloss = array_remover(PATHLOSS)
+clear_pathloss = array_remover(PATHLOSS + STATIC_MAPS)
 
 
 def remover(name: str) -> Callable[[Workspace], None]:

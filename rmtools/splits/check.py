@@ -53,7 +53,7 @@ def _check_members(
         )
     count = len(members.scenes)
     for word, chosen, size in (
-        ("trajectory", members.trajectories, sizes.traj),
+        ("trajectory", members.trajectories, max(sizes.traj, 1)),  # 1: maps without vehicles
         ("transmitter", members.transmitters, sizes.tx),
     ):
         indices = list(range(size)) if chosen is None else chosen

@@ -89,7 +89,13 @@ class TrafficConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    trajectories: int = Field(default=5, ge=1, le=1000, description="Trajectories per scene")
+    trajectories: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="Trajectories per scene; 0: no vehicles, maps without them "
+        "(solver.static_maps) only",
+    )
     frames: int = Field(default=15, ge=1, le=100_000, description="Recorded frames, 0.1 s apart")
     warmup_frames: int = Field(
         default=0, ge=0, le=100_000, description="Frames simulated before recording starts"
