@@ -1,0 +1,183 @@
+"""Scenes and cars in RadioMapSeer's geometry: whole-number points in the polygon frame.
+
+RadioMapSeer's JSON holds walls as rings without holes, roads as two-point segments and cars as
+rings of four corners, all on whole numbers from 1 to 256. Our scenes have millimetres, courtyards
+and polylines. Walls are therefore rounded to the metre (as valid polygons; what has no area left
+is dropped), a courtyard hangs on its outline by a seam, and cars have their corners rounded.
+Geometry that came from RadioMapSeer is on whole numbers already and stays as it is.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from shapely.geometry import LineString, Polygon, box
+
+from rmtools.city.areas import polygons_of
+from rmtools.city.seer import N
+from rmtools.layouts.seer_format import metres_of_points, points_of_metres
+from rmtools.traffic.tracks import State, Tracks, outlines
+
+if TYPE_CHECKING:
+    from rmtools.scene import Scene
+    from rmtools.traffic.tracks import VehicleSize
+    from rmtools.types import FloatArray
+
+IntRing = list[tuple[int, int]]
+"""Corners in the polygon frame, the first repeated at the end."""
+
+IntSegment = tuple[tuple[int, int], tuple[int, int]]
+
+_FRAME = box(1, 1, N, N)
+_HEADING_STEP_DEG = 0.25
+
+
+# -- walls ---------------------------------------------------------------------------------------
+
+
+def building_rings(scene: Scene) -> list[tuple[IntRing, int]]:
+    """Rings of a scene's buildings, and for each the index of its building.
+
+    A building whose walls fall together when they are rounded has no ring, one that falls apart
+    has several.
+    """
+    return [
+        (ring, index)
+        for index, building in enumerate(scene.buildings)
+        for ring in polygon_rings(building.polygon)
+    ]
+
+
+def polygon_rings(footprint: Polygon) -> list[IntRing]:
+    """Rings of one footprint in local metres."""
+    points = shapely.transform(footprint, points_of_metres)
+    if _is_whole(points):
+        return [_ring(points)]
+    rounded = shapely.set_precision(shapely.intersection(points, _FRAME), 1.0)
+    return [_ring(part) for part in polygons_of(rounded)]
+
+
+def _ring(points: Polygon) -> IntRing:
+    """The ring of a polygon that has whole-number corners in the polygon frame."""
+    if not points.interiors:
+        return _whole(np.asarray(points.exterior.coords))
+    return _whole(_seamed(points.normalize()))
+
+
+def _is_whole(points: Polygon) -> bool:
+    corners = shapely.get_coordinates(points)
+    return bool((corners == np.rint(corners)).all() and (corners >= 1).all() and (corners <= N).all())
+
+
+def _seamed(polygon: Polygon) -> FloatArray:
+    """One ring around a polygon with courtyards, which visits each along a seam and returns."""
+    ring = np.asarray(polygon.exterior.coords)[:-1]
+    waiting = [np.asarray(hole.coords)[:-1] for hole in polygon.interiors]
+    while waiting:
+        choice = min(range(len(waiting)), key=lambda k: _nearest(ring, waiting[k])[0])
+        ring = _joined(polygon, ring, waiting.pop(choice))
+    return np.concatenate([ring, ring[:1]])
+
+
+def _nearest(ring: FloatArray, hole: FloatArray) -> tuple[float, float, float]:
+    """Shortest distance between corners of two rings, and where, to decide between equal ones."""
+    distance = np.hypot(*(ring[:, None] - hole[None]).transpose(2, 0, 1))
+    _, at = np.unravel_index(np.argmin(distance), distance.shape)
+    return float(distance.min()), float(hole[at, 0]), float(hole[at, 1])
+
+
+def _joined(polygon: Polygon, ring: FloatArray, hole: FloatArray) -> FloatArray:
+    """A ring that leaves at a corner to go around a hole, by the shortest seam through walls."""
+    distance = np.hypot(*(ring[:, None] - hole[None]).transpose(2, 0, 1))
+    for flat in np.argsort(distance, axis=None, kind="stable"):
+        i, j = (int(k) for k in np.unravel_index(flat, distance.shape))
+        if polygon.covers(LineString([ring[i], hole[j]])):
+            break
+    around = np.concatenate([hole[j:], hole[: j + 1]])
+    return np.concatenate([ring[: i + 1], around, ring[i:]])
+
+
+def _whole(corners: FloatArray) -> IntRing:
+    return [(int(x), int(y)) for x, y in np.rint(corners)]
+
+
+# -- roads ---------------------------------------------------------------------------------------
+
+
+def road_segments(scene: Scene) -> list[IntSegment]:
+    """Centre lines of a scene's roads and outlines of its squares, as segments on the tile.
+
+    Segments are rounded to the metre; those without length, and those that are there already in
+    either direction, are left out.
+    """
+    found: dict[frozenset[tuple[int, int]], IntSegment] = {}
+    for road in scene.roads:
+        lines = [road.shape] if isinstance(road.shape, LineString) else _outline(road.shape)
+        for line in lines:
+            for ends in pairwise(points_of_metres(np.asarray(line.coords))):
+                segment = _clipped(np.array(ends))
+                if segment is not None:
+                    found.setdefault(frozenset(segment), segment)
+    return list(found.values())
+
+
+def _outline(square: Polygon) -> list[LineString]:
+    return [square.exterior, *square.interiors]
+
+
+def _clipped(ends: FloatArray) -> IntSegment | None:
+    """A segment as far as it is on the tile; None when nothing is left."""
+    if ends.min() < 1 or ends.max() > N:
+        part = shapely.intersection(LineString(ends), _FRAME)
+        if not isinstance(part, LineString) or part.is_empty:
+            return None
+        ends = np.asarray(part.coords)
+    start, *_, end = _whole(ends)
+    return None if start == end else (start, end)
+
+
+# -- cars ----------------------------------------------------------------------------------------
+
+
+def car_rings(tracks: Tracks, frame: int = 0) -> list[IntRing]:
+    """Rings of the vehicles of one frame."""
+    corners = np.clip(np.rint(points_of_metres(tracks.outlines(frame))), 1, N)
+    return [_whole(np.concatenate([ring, ring[:1]])) for ring in corners]
+
+
+def tracks_of_cars(rings: list[list[tuple[float, float]]], size: VehicleSize) -> Tracks:
+    """One frame of vehicles that stand where rings of four corners are.
+
+    Of all places and headings (in steps of a quarter degree) that is taken whose corners come
+    nearest to those of the ring: least largest difference in x and y. A car whose corners were
+    rounded is so found within half a metre, and its corners round to the same ring. Which end is
+    the front nobody knows: headings are from -90 up to, but not including, 90 degrees.
+    """
+    poses = np.array([_car_pose(ring, size) for ring in rings]).reshape(-1, 3)
+    x, y, heading = poses.T[:, None]
+    state = np.full(x.shape, State.SEEDED, np.int8)
+    return Tracks(x, y, heading, np.zeros(x.shape), state, size)
+
+
+def _car_pose(ring: list[tuple[float, float]], size: VehicleSize) -> tuple[float, float, float]:
+    corners = np.asarray(ring, float)
+    if len(corners) > 1 and np.array_equal(corners[0], corners[-1]):
+        corners = corners[:-1]
+    metres = metres_of_points(corners)
+    headings = np.arange(-180.0, 180.0, _HEADING_STEP_DEG)
+    nothing = np.zeros_like(headings)
+    shape = outlines(nothing, nothing, headings, size)
+    if len(metres) != 4:  # cut off by the edge of the tile: its box must do
+        (west, south), (east, north) = metres.min(axis=0), metres.max(axis=0)
+        metres = np.array([(west, south), (east, south), (east, north), (west, north)])
+    if not shapely.is_ccw(shapely.linearrings(metres)):
+        metres = metres[::-1]
+    offset = np.stack([np.roll(metres, k, axis=0) for k in (0, 1)])[:, None] - shape
+    middle = (offset.max(axis=2) + offset.min(axis=2)) / 2  # (turn, heading, axis)
+    worst = (offset.max(axis=2) - offset.min(axis=2)).max(axis=-1)
+    turn, best = np.unravel_index(np.argmin(np.round(worst, 9)), worst.shape)
+    x, y = middle[turn, best]
+    return float(x), float(y), float((headings[best] + 90.0) % 180.0 - 90.0)
