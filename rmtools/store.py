@@ -212,8 +212,13 @@ class Store:
         self._group["time"][:] = np.round(np.arange(frames) * FRAME_INTERVAL_S, 6)
         self._consolidate()
 
-    def write_tracks(self, scene: int, traj: int, tracks: Tracks) -> None:
-        """Write one trajectory: tables and masks."""
+    def write_tracks(
+        self, scene: int, traj: int, tracks: Tracks, masks: BoolArray | None = None
+    ) -> None:
+        """Write one trajectory: tables and masks.
+
+        The masks, shape (frame, n, n), follow from the tracks, unless they came with them.
+        """
         group = self._group
         for name, values in (
             ("x", tracks.x),
@@ -223,7 +228,8 @@ class Store:
             ("state", tracks.state),
         ):
             group[f"track_{name}"][scene, traj] = values
-        masks = np.stack([tracks.mask(frame, self.grid) for frame in range(tracks.frames)])
+        if masks is None:
+            masks = np.stack([tracks.mask(frame, self.grid) for frame in range(tracks.frames)])
         group["vehicles"][scene, traj] = masks.astype(np.uint8)
 
     def tracks(self, scene: int, traj: int) -> Tracks:

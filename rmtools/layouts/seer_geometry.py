@@ -18,12 +18,11 @@ from shapely.geometry import LineString, Polygon, box
 
 from rmtools.city.areas import polygons_of
 from rmtools.city.seer import N
-from rmtools.layouts.seer_format import metres_of_points, points_of_metres
-from rmtools.traffic.tracks import State, Tracks, outlines
+from rmtools.layouts.seer_format import points_of_metres
 
 if TYPE_CHECKING:
     from rmtools.scene import Scene
-    from rmtools.traffic.tracks import VehicleSize
+    from rmtools.traffic.tracks import Tracks
     from rmtools.types import FloatArray
 
 IntRing = list[tuple[int, int]]
@@ -32,8 +31,6 @@ IntRing = list[tuple[int, int]]
 IntSegment = tuple[tuple[int, int], tuple[int, int]]
 
 _FRAME = box(1, 1, N, N)
-_HEADING_STEP_DEG = 0.25
-
 
 # -- walls ---------------------------------------------------------------------------------------
 
@@ -146,38 +143,3 @@ def car_rings(tracks: Tracks, frame: int = 0) -> list[IntRing]:
     """Rings of the vehicles of one frame."""
     corners = np.clip(np.rint(points_of_metres(tracks.outlines(frame))), 1, N)
     return [_whole(np.concatenate([ring, ring[:1]])) for ring in corners]
-
-
-def tracks_of_cars(rings: list[list[tuple[float, float]]], size: VehicleSize) -> Tracks:
-    """One frame of vehicles that stand where rings of four corners are.
-
-    Of all places and headings (in steps of a quarter degree) that is taken whose corners come
-    nearest to those of the ring: least largest difference in x and y. A car whose corners were
-    rounded is so found within half a metre, and its corners round to the same ring. Which end is
-    the front nobody knows: headings are from -90 up to, but not including, 90 degrees.
-    """
-    poses = np.array([_car_pose(ring, size) for ring in rings]).reshape(-1, 3)
-    x, y, heading = poses.T[:, None]
-    state = np.full(x.shape, State.SEEDED, np.int8)
-    return Tracks(x, y, heading, np.zeros(x.shape), state, size)
-
-
-def _car_pose(ring: list[tuple[float, float]], size: VehicleSize) -> tuple[float, float, float]:
-    corners = np.asarray(ring, float)
-    if len(corners) > 1 and np.array_equal(corners[0], corners[-1]):
-        corners = corners[:-1]
-    metres = metres_of_points(corners)
-    headings = np.arange(-180.0, 180.0, _HEADING_STEP_DEG)
-    nothing = np.zeros_like(headings)
-    shape = outlines(nothing, nothing, headings, size)
-    if len(metres) != 4:  # cut off by the edge of the tile: its box must do
-        (west, south), (east, north) = metres.min(axis=0), metres.max(axis=0)
-        metres = np.array([(west, south), (east, south), (east, north), (west, north)])
-    if not shapely.is_ccw(shapely.linearrings(metres)):
-        metres = metres[::-1]
-    offset = np.stack([np.roll(metres, k, axis=0) for k in (0, 1)])[:, None] - shape
-    middle = (offset.max(axis=2) + offset.min(axis=2)) / 2  # (turn, heading, axis)
-    worst = (offset.max(axis=2) - offset.min(axis=2)).max(axis=-1)
-    turn, best = np.unravel_index(np.argmin(np.round(worst, 9)), worst.shape)
-    x, y = middle[turn, best]
-    return float(x), float(y), float((headings[best] + 90.0) % 180.0 - 90.0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmtools.errors import InputError
+from rmtools.layouts import seer_format as fmt
 from rmtools.layouts.seer_format import MISSING_COUNTS, VERSIONS
 from rmtools.layouts.seer_rasters import ring_masks
 from rmtools.seeds import generator
@@ -87,10 +87,9 @@ def find_missing(
 def _by_polygons(
     layout: SeerLayout, map_id: int, variant: Variant, rings: Sequence[IntRing]
 ) -> list[int] | None:
-    try:
-        removed = layout.removed_polygons(map_id, *variant)
-    except InputError:
-        return None  # there is no such file, or it is of no use
+    if not (layout.root / fmt.removed_polygons_name(map_id, *variant)).is_file():
+        return None
+    removed = layout.removed_polygons(map_id, *variant)
     wanted = [[(int(x), int(y)) for x, y in ring] for ring in removed]
     gone = [index for index, ring in enumerate(rings) if ring in wanted]
     return gone if len(gone) == len(wanted) else None
@@ -99,10 +98,9 @@ def _by_polygons(
 def _by_image(
     layout: SeerLayout, map_id: int, variant: Variant, masks: BoolArray
 ) -> list[int] | None:
-    try:
-        image = layout.buildings(map_id, *variant)
-    except InputError:
+    if not (layout.root / fmt.buildings_name(map_id, *variant)).is_file():
         return None
+    image = layout.buildings(map_id, *variant)
     gone = (masks & ~image).any(axis=(1, 2))
     explained = np.array_equal(masks[~gone].any(axis=0), image)
     return np.flatnonzero(gone).tolist() if explained else None
