@@ -19,7 +19,7 @@ from rmtools.cli._stages import (
 )
 from rmtools.cli.split import split
 
-Layout = Literal["motion"]
+Layout = Literal["motion", "seer"]
 FileNames = Literal["paper", "loader", "both"]
 
 
@@ -28,24 +28,25 @@ def package(
     layout: Annotated[Layout, typer.Option(help="Layout to write.")] = "motion",
     names: Annotated[
         FileNames | None,
-        typer.Option(help="File names: the paper's, the released loader's, or both."),
+        typer.Option(help="motion: file names of the paper, of the released loader, or both."),
     ] = None,
     settings: Set = None,
     workers: Workers = 0,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write the radio maps in a published layout: png and npz trees."""
-    from rmtools.layouts.motion_format import LAYOUT_NAME
-
+    """Write the radio maps in a published layout: RadioMapMotion's or RadioMapSeer's files."""
+    given = options("layouts.motion", names=names)
+    if getattr(stored_recipe(dataset).layouts, layout) is None:
+        given = [f"layouts.{layout}={{}}", *given]
     carry_out(
         dataset,
-        stored_recipe(dataset, options("layouts.motion", names=names), settings),
+        stored_recipe(dataset, given, settings),
         [layout],
         workers=workers,
         overwrite=overwrite,
         as_json=as_json,
-        paths={layout: dataset / LAYOUT_NAME},
+        paths={layout: dataset / layout},
     )
     hint(f"rmtools split {dataset}")
 

@@ -15,7 +15,8 @@ def run(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A recipe file, or the name of one that comes with rmtools: demo, radiomapmotion.",
+            help="A recipe file, or the name of one that comes with rmtools: demo, radiomapmotion, "
+            "radiomapseer.",
             show_default=False,
         ),
     ],
@@ -35,6 +36,7 @@ def run(
     from rmtools.errors import InvalidDatasetError
     from rmtools.findings import Report
     from rmtools.layouts.motion_format import LAYOUT_NAME
+    from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
     from rmtools.run.recipe import load_recipe
     from rmtools.run.workspace import REPORT_NAME, VALIDATION_NAME
     from rmtools.splits.manifest import SPLIT_NAME
@@ -54,6 +56,7 @@ def run(
     paths = {
         "store": root / STORE_NAME,
         "motion": root / LAYOUT_NAME,
+        "seer": root / SEER_NAME,
         "split": root / SPLIT_NAME,
         "report": root / REPORT_NAME,
     }

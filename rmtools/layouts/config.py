@@ -19,6 +19,17 @@ class MotionConfig(BaseModel):
     )
 
 
+class SeerConfig(BaseModel):
+    """The RadioMapSeer layout."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    halve_vehicle_effect: bool = Field(
+        default=True,
+        description="Halve what vehicles cost in the maps with cars, as RadioMapSeer's authors did",
+    )
+
+
 class LayoutsConfig(BaseModel):
     """Which file layouts are written from the store."""
 
@@ -26,4 +37,9 @@ class LayoutsConfig(BaseModel):
 
     motion: MotionConfig | None = Field(
         default_factory=MotionConfig, description="RadioMapMotion's trees; null for none"
+    )
+    seer: SeerConfig | None = Field(
+        default=None,
+        description="RadioMapSeer's tree; needs solver.static_maps; null for none, {} for the "
+        "defaults",
     )

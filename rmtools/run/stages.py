@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmtools import __version__
 from rmtools.files import sha256_json
-from rmtools.run import steps
+from rmtools.run import seer_steps, steps
 from rmtools.run.workspace import REPORT_NAME, VALIDATION_NAME, Workspace
 from rmtools.splits.manifest import SPLIT_NAME
 
@@ -153,9 +153,19 @@ STAGES: dict[str, Stage] = {
             clear=steps.clear_motion,
         ),
         Stage(
+            "seer",
+            "seer layout",
+            ("pathloss",),
+            lambda space: space.recipe.layouts.model_dump(mode="json")["seer"],
+            seer_steps.write_seer,
+            seer_steps.seer_units,
+            ready=seer_steps.require_static_maps,
+            clear=seer_steps.clear_seer,
+        ),
+        Stage(
             "validation",
             "validation",
-            ("motion", "split"),
+            ("motion", "seer", "split"),
             lambda _: None,
             steps.validate,
             clear=steps.remover(VALIDATION_NAME),
