@@ -22,13 +22,13 @@ from rmtools.grid import Grid
 from rmtools.radio.receivers import inside_buildings
 from rmtools.store_format import (
     FORMAT,
+    MAPS_NAME,
     PATHLOSS,
     PATHLOSS_QUANTUM_DB,
     STATIC,
     STATIC_MAPS,
     TRACKS,
     TRANSMITTERS,
-    MAPS_NAME,
     of_simulator,
     root_attributes,
 )
@@ -303,9 +303,7 @@ class Store:
         """Write the maps of a scene without vehicles, shape (tx, n, n), in steps of 1/128 dB."""
         self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene] = _in_steps(pathloss_db)
 
-    def pathloss(
-        self, scene: int, traj: int, tx: int, simulator: str | None = None
-    ) -> FloatArray:
+    def pathloss(self, scene: int, traj: int, tx: int, simulator: str | None = None) -> FloatArray:
         """Path loss of one sequence in dB, float32, shape (frame, n, n); NaN where not computed."""
         return np.asarray(self._group[of_simulator(PATHLOSS[0], simulator).name][scene, traj, tx])
 

@@ -16,7 +16,7 @@ from fakes_validation import N, edit, errors, make_dataset, put
 from rmtools.grid import Grid
 from rmtools.store import Store
 from rmtools.validation import validate
-from rmtools.validation.store import least_pathloss_db
+from rmtools.validation.pathloss import least_pathloss_db
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from rmtools.layouts.seer_format import N, metres_of_points
+from rmtools.city.seer import N
+from rmtools.layouts.seer_format import metres_of_points
 from rmtools.traffic.tracks import State, Tracks, outlines
 
 if TYPE_CHECKING:

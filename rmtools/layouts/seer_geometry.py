@@ -10,10 +10,11 @@ Geometry that came from RadioMapSeer is on whole numbers already and stays as it
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from shapely.affinity import translate
 from shapely.geometry import LineString, Polygon, box
 
 from rmtools.city.areas import polygons_of
@@ -50,7 +51,7 @@ def building_rings(scene: Scene) -> list[tuple[IntRing, int]]:
 
 def polygon_rings(footprint: Polygon) -> list[IntRing]:
     """Rings of one footprint in local metres."""
-    points = shapely.transform(footprint, points_of_metres)
+    points: Polygon = translate(footprint, 0.5, 0.5)
     if _is_whole(points):
         return [_ring(points)]
     rounded = shapely.set_precision(shapely.intersection(points, _FRAME), 1.0)
@@ -61,17 +62,19 @@ def _ring(points: Polygon) -> IntRing:
     """The ring of a polygon that has whole-number corners in the polygon frame."""
     if not points.interiors:
         return _whole(np.asarray(points.exterior.coords))
-    return _whole(_seamed(points.normalize()))
+    canonical: Any = points.normalize()  # one polygon has one ring, wherever its corners began
+    return _whole(_seamed(canonical))
 
 
 def _is_whole(points: Polygon) -> bool:
     corners = shapely.get_coordinates(points)
-    return bool((corners == np.rint(corners)).all() and (corners >= 1).all() and (corners <= N).all())
+    whole = (corners == np.rint(corners)) & (corners >= 1) & (corners <= N)
+    return bool(whole.all())
 
 
 def _seamed(polygon: Polygon) -> FloatArray:
     """One ring around a polygon with courtyards, which visits each along a seam and returns."""
-    ring = np.asarray(polygon.exterior.coords)[:-1]
+    ring: FloatArray = np.asarray(polygon.exterior.coords)[:-1]
     waiting = [np.asarray(hole.coords)[:-1] for hole in polygon.interiors]
     while waiting:
         choice = min(range(len(waiting)), key=lambda k: _nearest(ring, waiting[k])[0])

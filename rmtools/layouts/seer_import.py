@@ -17,7 +17,7 @@ from rmtools.layouts.seer_missing import find_missing
 from rmtools.layouts.seer_reader import SeerLayout
 from rmtools.scene import Frame, Provenance
 from rmtools.store import SCENES_NAME, STORE_NAME, Store
-from rmtools.traffic.tracks import State, VehicleSize
+from rmtools.traffic.tracks import State, Tracks, VehicleSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from rmtools.layouts.seer_description import SeerDescription, SeerMap
     from rmtools.scene import Scene
-    from rmtools.traffic.tracks import Tracks
     from rmtools.types import FloatArray
 
 SOURCE = "RadioMapSeer layout"
@@ -220,11 +219,10 @@ def _write_cars(
 def _with_slots(tracks: Tracks, slots: int) -> Tracks:
     """The same vehicles with more slots."""
     more = [(0, 0), (0, slots - tracks.x.shape[1])]
-    names = ("x", "y", "heading_deg", "speed_mps")
-    padded = {
-        name: np.pad(getattr(tracks, name), more, constant_values=np.nan) for name in names
-    }
-    return replace(tracks, **padded, state=np.pad(tracks.state, more, constant_values=State.ABSENT))
+    fields = (tracks.x, tracks.y, tracks.heading_deg, tracks.speed_mps)
+    x, y, heading, speed = (np.pad(values, more, constant_values=np.nan) for values in fields)
+    state = np.pad(tracks.state, more, constant_values=State.ABSENT)
+    return Tracks(x, y, heading, speed, state, tracks.size)
 
 
 # -- maps ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rmtools.city.seer import N
 from rmtools.errors import InputError, RecipeError
 from rmtools.files import write_bytes, write_json
 from rmtools.grid import Grid
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     Content = tuple[str, bytes]
 
-GRID = Grid(fmt.N, 1.0)
+GRID = Grid(N, 1.0)
 
 
 def write_layout(
@@ -167,12 +168,12 @@ def _buildings(
 ) -> Iterator[Content]:
     masks = rasters.ring_masks(rings)
     yield fmt.polygons_name(index), _json(rings)
-    yield fmt.buildings_name(index), _mask_png(masks.any(axis=0), "buildings")
+    yield fmt.buildings_name(index), _mask_png(_any(masks), "buildings")
     for variant, gone in missing.items():
         kept = np.setdiff1d(np.arange(len(rings)), gone)
         yield fmt.polygons_name(index, *variant), _json([rings[i] for i in kept])
         yield fmt.removed_polygons_name(index, *variant), _json([rings[i] for i in gone])
-        left, taken = masks[kept].any(axis=0), masks[gone].any(axis=0)
+        left, taken = _any(masks[kept]), _any(masks[gone])
         yield fmt.buildings_name(index, *variant), _mask_png(left, "buildings, some missing")
         yield fmt.removed_name(index, *variant), _mask_png(taken, "missing buildings")
 
@@ -228,6 +229,11 @@ def _loss(store: Store, index: int, tx: int, simulator: str | None, *, cars: boo
 def _variants(known: dict[str, Any]) -> dict[Variant, list[int]]:
     """Variants from the keys of the store's attribute, such as ``"2/1"``."""
     return {(int(key[0]), int(key[2])): list(gone) for key, gone in known.items()}
+
+
+def _any(masks: BoolArray) -> BoolArray:
+    """Union of masks, shape (256, 256), of an array of shape (ring, 256, 256)."""
+    return np.asarray(masks.any(axis=0))
 
 
 def _mask_png(mask: BoolArray, quantity: str) -> bytes:

@@ -165,7 +165,9 @@ def contact_sheet(
         row = [scene_picture(store, s, 0, factor)]
         for k in transmitters:
             check_index(store, tx=k)
-            row.append(_map_picture(store, (s, 0, k, 0), store.frame_map(s, 0, k, 0), factor, scale))
+            row.append(
+                _map_picture(store, (s, 0, k, 0), store.frame_map(s, 0, k, 0), factor, scale)
+            )
         rows.append(row)
     return pictures.contact(rows, gap=max(store.grid.n * factor // 32, 2))
 

@@ -17,7 +17,8 @@ from rmtools.layouts.motion_reader import MotionLayout
 from rmtools.layouts.npz import read_npz
 from rmtools.radio.receivers import inside_buildings
 from rmtools.units import MOTION_SCALE
-from rmtools.validation.store import UNREADABLE, imported, largest_gain_dbi
+from rmtools.validation.pathloss import largest_gain_dbi
+from rmtools.validation.store import UNREADABLE, imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,28 +13,26 @@ from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
 from rmtools.files import first_problem
 from rmtools.radio.receivers import inside_buildings
-from rmtools.store_format import PATHLOSS, PATHLOSS_QUANTUM_DB, STATIC, TRACKS, TRANSMITTERS
+from rmtools.store_format import (
+    PATHLOSS,
+    STATIC,
+    STATIC_MAPS,
+    TRACKS,
+    TRANSMITTERS,
+    of_simulator,
+)
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, MAX_SPEED_MPS, State
-from rmtools.units import free_space_loss_1m_db
+from rmtools.validation.pathloss import MapChecker, positive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rmtools.findings import Report
     from rmtools.grid import Grid
     from rmtools.store import Sizes, Store
+    from rmtools.store_format import ArraySpec
     from rmtools.traffic.tracks import Tracks
     from rmtools.types import BoolArray, FloatArray
-
-MAX_PATHLOSS_DB = 500.0
-"""No link budget reaches half of it; a larger value is a mistake, such as a mark for "no data"."""
-
-SINGLE_PATH_MARGIN_DB = 0.1
-MULTI_PATH_MARGIN_DB = 6.1
-"""Two equal paths in phase double the field, 6 dB; a single path cannot beat free space."""
-
-NEAR_TX_PIXELS = 2.0
-"""The strongest pixel of a map lies at most this far from the transmitter."""
 
 STEP_FACTOR = 1.5
 """A vehicle may not move farther per frame than this times its fastest nominal step."""
@@ -46,14 +44,6 @@ OVERLAP_M2 = 0.01
 MAX_BLOCK_BYTES = 2 * 2**30
 UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, EOFError)
 """What zarr and its codecs raise at damaged metadata and chunks."""
-
-_STAGES = {
-    "build-scenes": STATIC,
-    "generate-trajectories": TRACKS,
-    "place-transmitters": TRANSMITTERS,
-    "simulate": PATHLOSS,
-}
-"""The arrays of the store by the verb that writes them."""
 
 _T = TypeVar("_T")
 
@@ -78,21 +68,29 @@ def check_store(store: Store, report: Report) -> bool:
         return False
     for scene in range(checker.sizes.scene):
         checker.check_scene(scene)
-    checker.report_blind()
+    for maps in checker.checkers.values():
+        maps.report_blind()
     return True
 
 
-def least_pathloss_db(grid: Grid, x: float, y: float, frequency_mhz: float) -> FloatArray:
-    """Loss that no single path can fall below, shape (n, n).
+def _wanted(store: Store) -> dict[str, tuple[ArraySpec, ...]]:
+    """The arrays that a store should have by the verb that writes them.
 
-    Free space (ITU-R P.525) by the horizontal distance to the pixel centre. Below one metre the
-    dominant path models' steeper law (exponent 2.5) is followed down to half a pixel, because
-    that is what RadioMapMotion's upper clip limit of -39.5 dB shows.
+    A dataset without trajectories has maps without vehicles and no tracks.
     """
-    px, py = np.meshgrid(grid.x_centres(), grid.y_centres())
-    distance = np.maximum(np.hypot(px - x, py - y), 0.5 * grid.resolution_m)
-    slope = np.where(distance >= 1.0, 20.0, 25.0)
-    return free_space_loss_1m_db(frequency_mhz) + slope * np.log10(distance)
+    moving = any(store.has(spec.name) for spec in (*TRACKS, *PATHLOSS))
+    still = not moving and store.has("pathloss_static")
+    known = (
+        of_simulator(spec, simulator)
+        for spec in (*PATHLOSS, *STATIC_MAPS)
+        for simulator in (None, *store.simulators)
+    )
+    return {
+        "build-scenes": STATIC,
+        "generate-trajectories": () if still else TRACKS,
+        "place-transmitters": TRANSMITTERS,
+        "simulate": tuple(spec for spec in known if store.has(spec.name)) or PATHLOSS,
+    }
 
 
 def imported(traffic: object) -> bool:
@@ -102,19 +100,6 @@ def imported(traffic: object) -> bool:
     and go) is a property of the input, not a fault of the dataset.
     """
     return isinstance(traffic, dict) and bool(traffic.get("tracks"))
-
-
-def largest_gain_dbi(solver: object) -> float | None:
-    """Largest gain of the antennas that a solver's description states; None without a pattern."""
-    antenna = solver.get("antenna") if isinstance(solver, dict) else None
-    gain = antenna.get("max_gain_dbi") if isinstance(antenna, dict) else None
-    return float(gain) if isinstance(gain, int | float) and math.isfinite(gain) else None
-
-
-def _positive(values: object, key: str) -> float | None:
-    """The positive finite number that a mapping has under `key`, None when it has none."""
-    value = values.get(key) if isinstance(values, dict) else None
-    return float(value) if isinstance(value, int | float) and 0 < value < math.inf else None
 
 
 class _SceneEntry(BaseModel):
@@ -135,7 +120,6 @@ class _StoreChecker:
         self.store, self.report = store, report
         self.sizes: Sizes
         self.grid: Grid
-        self.outdoor = self.blind = 0
 
     # -- the whole ---------------------------------------------------------------------------
 
@@ -178,7 +162,7 @@ class _StoreChecker:
             if not length and name in group and name != "vehicle":
                 self.report.error(name, "the dimension is empty")
                 good = False
-        for verb, specs in _STAGES.items():
+        for verb, specs in _wanted(self.store).items():
             for spec in specs:
                 array: Any = group.get(spec.name)
                 shape = tuple(lengths[dim] for dim in spec.dims)
@@ -202,27 +186,24 @@ class _StoreChecker:
 
     def _read_descriptions(self) -> bool:
         """What later checks need to know from attributes; False when it is not there."""
-        self.solver = solver = self.store.array_attributes("pathloss").get("solver")
-        self.gain_dbi = largest_gain_dbi(solver)
-        self.frequency_mhz = _positive(solver, "frequency_mhz")
-        if self.frequency_mhz is None:
-            self.report.warning(
-                "pathloss",
-                "attribute solver has no positive frequency_mhz: "
-                "the free-space limit is not checked",
-            )
-        self.blind_db = _positive(solver, "blind_db")
-        self.adds_powers = isinstance(solver, dict) and solver.get("combining") == "power"
+        self.solver = self.store.solver
+        self.checkers = {
+            name: MapChecker(name, self.store.array_attributes(name), self.grid, self.report)
+            for name in self.store.map_arrays
+        }
+        if not self.store.has("vehicles"):
+            return True
         vehicles = self.store.array_attributes("vehicles")
+        self.drawn = "imported_from" in vehicles  # masks that came with the tracks
         traffic = vehicles.get("traffic")
         self.imported = imported(traffic)
-        speed = _positive(traffic, "speed_mps") or NOMINAL_SPEED_MPS
-        spread = _positive(traffic, "speed_spread") or 0.0
+        speed = positive(traffic, "speed_mps") or NOMINAL_SPEED_MPS
+        spread = positive(traffic, "speed_spread") or 0.0
         self.longest_step_m = STEP_FACTOR * speed * (1.0 + spread) * FRAME_INTERVAL_S
         if self.imported:
             self.longest_step_m = MAX_SPEED_MPS * FRAME_INTERVAL_S
         sides = ("vehicle_length_m", "vehicle_width_m", "vehicle_height_m")
-        missing = [side for side in sides if _positive(vehicles, side) is None]
+        missing = [side for side in sides if positive(vehicles, side) is None]
         for side in missing:
             self.report.error("vehicles", f"attribute {side} is not a positive number")
         return not missing
@@ -254,6 +235,7 @@ class _StoreChecker:
         for tx, position in enumerate(positions):
             self._check_transmitter(f"{where}, tx {tx}", position, buildings, height)
         inside = inside_buildings(buildings, height, self.solver)
+        self._check_static_maps(where, scene, inside, positions)
         for traj in range(self.sizes.traj):
             self._check_trajectory(where, scene, traj, buildings, inside, positions)
 
@@ -291,7 +273,8 @@ class _StoreChecker:
             tracks = None
         for frame in range(self.sizes.frame):
             if masks is not None and tracks is not None:
-                self.report.error_at(
+                self.report.found_at(
+                    "warning" if self.drawn else "error",
                     f"{here}, frame {frame}: vehicles",
                     masks[frame] != tracks.mask(frame, self.grid),
                     "do not agree with the tracks",
@@ -303,12 +286,34 @@ class _StoreChecker:
                     masks[frame] & buildings,
                     "show a vehicle on a building",
                 )
-        for tx in range(self.sizes.tx):
-            self.report.count("sequences")
-            place = f"{here}, tx {tx}"
-            loss = self._try(place, partial(self.store.pathloss, scene, traj, tx))
-            if loss is not None:
-                self._check_loss(place, loss, positions[tx], inside, masks)
+        for place, simulator, maps in self._arrays(here, "pathloss"):
+            for tx in range(self.sizes.tx):
+                self.report.count("sequences")
+                at = f"{place}, tx {tx}"
+                loss = self._try(at, partial(self.store.pathloss, scene, traj, tx, simulator))
+                if loss is not None:
+                    maps.check(at, loss, positions[tx], inside, masks)
+
+    def _check_static_maps(
+        self, where: str, scene: int, inside: BoolArray, positions: FloatArray
+    ) -> None:
+        for place, simulator, maps in self._arrays(where, "pathloss_static"):
+            for tx in range(self.sizes.tx):
+                self.report.count("static maps")
+                at = f"{place}, tx {tx}"
+                loss = self._try(at, partial(self.store.static_map, scene, tx, simulator))
+                if loss is not None:
+                    maps.check(
+                        f"{at}, without vehicles", loss[None], positions[tx], inside, static=True
+                    )
+
+    def _arrays(self, where: str, base: str) -> Iterator[tuple[str, str | None, MapChecker]]:
+        """Place, further simulator and checker of the arrays of one kind."""
+        for simulator in (None, *self.store.simulators):
+            name = base if simulator is None else f"{base}_{simulator}"
+            if name in self.checkers:
+                place = where if simulator is None else f"{where}, {simulator}"
+                yield place, simulator, self.checkers[name]
 
     def _check_tracks(self, where: str, tracks: Tracks) -> bool:
         """Whether the tracks can be drawn, so that masks can be compared with them."""
@@ -353,71 +358,6 @@ class _StoreChecker:
                 add = self.report.warning if self.imported else self.report.error
                 add(f"{where}, frame {frame}", f"{count} pairs of vehicles overlap")
         return True
-
-    # -- path loss ---------------------------------------------------------------------------
-
-    def _check_loss(
-        self,
-        where: str,
-        loss: FloatArray,
-        position: FloatArray,
-        inside: BoolArray,
-        masks: BoolArray | None,
-    ) -> None:
-        """One sequence, shape (frame, n, n)."""
-        gain_dbi = 0.0 if self.gain_dbi is None else self.gain_dbi
-        missing = np.isnan(loss)
-        if missing.all():
-            self.report.error(where, "path loss was not written")
-            return
-        tx_x, tx_y, _ = position.tolist()
-        px, py = np.meshgrid(self.grid.x_centres(), self.grid.y_centres())
-        distance = np.hypot(px - tx_x, py - tx_y) / self.grid.resolution_m
-        near = distance <= NEAR_TX_PIXELS
-        least = None
-        if self.frequency_mhz is not None and np.isfinite(position).all():
-            least = least_pathloss_db(self.grid, tx_x, tx_y, self.frequency_mhz) - gain_dbi
-        for frame, values in enumerate(loss):
-            here = f"{where}, frame {frame}: path loss"
-            self.report.error_at(
-                here, missing[frame] != inside, "are NaN off buildings, or a number in one"
-            )
-            if missing[frame].all():
-                continue
-            low = 0.0 - max(gain_dbi, 0.0)
-            wild = ~missing[frame] & ~((values >= low) & (values <= MAX_PATHLOSS_DB))
-            self.report.error_at(here, wild, f"are not between {low:g} and {MAX_PATHLOSS_DB:g} dB")
-            if self.blind_db is not None:
-                self.outdoor += int((~missing[frame]).sum())
-                self.blind += int((values >= self.blind_db).sum())
-            if least is not None and not self.adds_powers:  # added powers have no such limit
-                gain = least - values
-                self.report.error_at(
-                    here,
-                    ~wild & (gain > MULTI_PATH_MARGIN_DB),
-                    "lose less than two free-space paths together could",
-                )
-                if (over := (gain > SINGLE_PATH_MARGIN_DB) & (gain <= MULTI_PATH_MARGIN_DB)).any():
-                    self.report.warning(
-                        here,
-                        f"{np.count_nonzero(over)} pixels lose less than one path in free space",
-                    )
-            covered = masks is not None and (masks[frame] & (distance <= NEAR_TX_PIXELS + 2)).any()
-            around = values[near & ~missing[frame]]
-            limit = np.nanmin(values) + PATHLOSS_QUANTUM_DB
-            aimed = self.gain_dbi is not None  # a beam may be strongest anywhere
-            if not (covered or aimed) and around.size and around.min() > limit:
-                self.report.error(here, "the strongest pixel is not at the transmitter")
-
-    def report_blind(self) -> None:
-        """Say how many pixels the solver could not reach, when it marks them."""
-        if self.blind:
-            self.report.warning(
-                "pathloss",
-                f"{self.blind} of {self.outdoor} pixels off buildings "
-                f"({self.blind / self.outdoor:.1%}) are blind: the solver found no path and wrote "
-                f"its blind_db, {self.blind_db:g} dB",
-            )
 
     # -- helpers -----------------------------------------------------------------------------
 
