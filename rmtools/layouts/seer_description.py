@@ -39,8 +39,9 @@ CONVENTIONS = {
 }
 
 _ROOT_KNOWN = {
+    "imported_from",
     *("Conventions", "rmtools_format", "rmtools_version", "resolution_m", "row_order"),
-    *("licence", "attribution", "scenes", "title", "seer_missing"),
+    *("licence", "attribution", "scenes", "title", "seer_maps", "seer_missing"),
 }
 _ARRAY_KNOWN = {
     *(STATIC_MAPS[0].attrs | PATHLOSS[0].attrs),
@@ -181,6 +182,11 @@ def read_description(root: Path) -> SeerDescription | None:
     )
 
 
+def map_ids(store: Store) -> list[int]:
+    """Numbers of the maps in the order of the scenes: from 0, or those they were read under."""
+    return store.attributes.get("seer_maps", list(range(store.sizes.scene)))
+
+
 def gain_folders(store: Store) -> dict[str, tuple[str, str | None]]:
     """Array and further simulator (None: the dataset's own) of every folder below ``gain/``.
 
@@ -218,7 +224,7 @@ def _describe_map(store: Store, index: int, scene: Scene, entry: dict[str, Any])
     same = len(set(heights)) == 1
     kept = ("name", "crs", "easting_m", "northing_m", "sha256", "provenance")
     return SeerMap(
-        map=index,
+        map=map_ids(store)[index],
         **{key: entry[key] for key in kept},
         building_height_m=heights[0] if same else heights or None,
         buildings_lost=len(scene.buildings) - len({building for _, building in rings}),

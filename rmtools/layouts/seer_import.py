@@ -14,6 +14,7 @@ from rmtools.layouts.seer_cars import cars_of_image, mask_of_car_image, tracks_o
 from rmtools.layouts.seer_description import read_description
 from rmtools.layouts.seer_geometry import building_rings, car_rings
 from rmtools.layouts.seer_missing import find_missing
+from rmtools.layouts.seer_rasters import car_mask
 from rmtools.layouts.seer_reader import SeerLayout
 from rmtools.scene import Frame, Provenance
 from rmtools.store import SCENES_NAME, STORE_NAME, Store
@@ -92,7 +93,7 @@ def import_seer(root: Path, dataset: Path, maps: Iterable[int] | None = None) ->
     store = Store.create(
         dataset / STORE_NAME,
         scenes,
-        {**attributes, "imported_from": SOURCE, "seer_missing": missing},
+        {**attributes, "imported_from": SOURCE, "seer_maps": ids, "seer_missing": missing},
     )
     _write_transmitters(store, layout, ids, description)
     if any(tracks is not None for tracks in cars):
@@ -212,7 +213,8 @@ def _write_cars(
         if tracks is None:
             continue
         drawn = (layout.root / fmt.cars_name(map_id)).is_file()
-        masks = mask_of_car_image(layout.cars(map_id))[None] if drawn else None
+        image = layout.cars(map_id) if drawn else car_mask(car_rings(tracks))
+        masks = mask_of_car_image(image)[None]
         store.write_tracks(index, 0, _with_slots(tracks, slots), masks)
 
 

@@ -77,10 +77,11 @@ def find_missing(
     for count, version in VARIANTS:
         gone = _by_polygons(layout, map_id, (count, version), rings)
         if gone is None:
-            gone = _by_image(layout, map_id, (count, version), masks)
-        if gone is not None:
             before = found.get((count - 1, version), [])
-            found[count, version] = sorted(gone, key=lambda i: (i not in before, i))
+            gone = _by_image(layout, map_id, (count, version), masks)
+            gone = gone and sorted(gone, key=lambda i: (i not in before, i))
+        if gone is not None:
+            found[count, version] = gone
     return found
 
 
@@ -91,8 +92,7 @@ def _by_polygons(
         return None
     removed = layout.removed_polygons(map_id, *variant)
     wanted = [[(int(x), int(y)) for x, y in ring] for ring in removed]
-    gone = [index for index, ring in enumerate(rings) if ring in wanted]
-    return gone if len(gone) == len(wanted) else None
+    return [rings.index(ring) for ring in wanted] if all(r in rings for r in wanted) else None
 
 
 def _by_image(

@@ -1,6 +1,7 @@
 """Writing the RadioMapSeer layout: the store, and the walls of its scenes, as PNG and JSON.
 
-Map 0 is the first scene of the store, and so on. One map is written at a time and different maps
+Map 0 is the first scene of the store, and so on; scenes that were read from RadioMapSeer's files
+keep their numbers. One map is written at a time and different maps
 may be written by different processes. Of the traffic the first frame of the first trajectory is
 taken: RadioMapSeer's cars are parked.
 
@@ -26,7 +27,7 @@ from rmtools.layouts import seer_format as fmt
 from rmtools.layouts import seer_rasters as rasters
 from rmtools.layouts.seer import halve_vehicle_effect
 from rmtools.layouts.seer_cars import car_image_of_mask
-from rmtools.layouts.seer_description import describe, gain_folders
+from rmtools.layouts.seer_description import describe, gain_folders, map_ids
 from rmtools.layouts.seer_geometry import building_rings, car_rings, road_segments
 from rmtools.layouts.seer_missing import choose_missing
 from rmtools.units import SEER_SCALE
@@ -79,7 +80,7 @@ def write_description(
     write_json(root / fmt.DESCRIPTION_NAME, description.model_dump(mode="json"))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows(fmt.table_rows(range(store.sizes.scene), store.sizes.tx))
+    writer.writerows(fmt.table_rows(map_ids(store), store.sizes.tx))
     write_bytes(root / fmt.TABLE_NAME, buffer.getvalue().encode())
     return [fmt.DESCRIPTION_NAME, fmt.TABLE_NAME]
 
@@ -114,12 +115,13 @@ def write_scene(
     seed = int(store.attributes.get("seed", 0))
     missing = choose_missing(scene.name, len(rings), seed, _variants(known))
     written = []
+    map_id = map_ids(store)[index]
     for files in (
-        _buildings(index, rings, missing),
-        _roads(index, scene),
-        _transmitters(index, store),
-        _cars(index, store, rings),
-        _gains(index, store, halve=halve),
+        _buildings(map_id, rings, missing),
+        _roads(map_id, scene),
+        _transmitters(map_id, store, index),
+        _cars(map_id, store, index, rings),
+        _gains(map_id, store, index, halve=halve),
     ):
         for name, data in files:
             write_bytes(root / name, data)
@@ -164,49 +166,52 @@ def check_store(store: Store, *, halve: bool = True) -> None:
 
 
 def _buildings(
-    index: int, rings: list[IntRing], missing: dict[Variant, list[int]]
+    map_id: int, rings: list[IntRing], missing: dict[Variant, list[int]]
 ) -> Iterator[Content]:
     masks = rasters.ring_masks(rings)
-    yield fmt.polygons_name(index), _json(rings)
-    yield fmt.buildings_name(index), _mask_png(_any(masks), "buildings")
+    yield fmt.polygons_name(map_id), _json(rings)
+    yield fmt.buildings_name(map_id), _mask_png(_any(masks), "buildings")
     for variant, gone in missing.items():
         kept = np.setdiff1d(np.arange(len(rings)), gone)
-        yield fmt.polygons_name(index, *variant), _json([rings[i] for i in kept])
-        yield fmt.removed_polygons_name(index, *variant), _json([rings[i] for i in gone])
+        yield fmt.polygons_name(map_id, *variant), _json([rings[i] for i in kept])
+        yield fmt.removed_polygons_name(map_id, *variant), _json([rings[i] for i in gone])
         left, taken = _any(masks[kept]), _any(masks[gone])
-        yield fmt.buildings_name(index, *variant), _mask_png(left, "buildings, some missing")
-        yield fmt.removed_name(index, *variant), _mask_png(taken, "missing buildings")
+        yield fmt.buildings_name(map_id, *variant), _mask_png(left, "buildings, some missing")
+        yield fmt.removed_name(map_id, *variant), _mask_png(taken, "missing buildings")
 
 
-def _roads(index: int, scene: Scene) -> Iterator[Content]:
+def _roads(map_id: int, scene: Scene) -> Iterator[Content]:
     segments = road_segments(scene)
-    yield fmt.roads_polygons_name(index), _json(segments)
-    yield fmt.roads_name(index), _mask_png(rasters.road_mask(segments), "centre lines of roads")
+    yield fmt.roads_polygons_name(map_id), _json(segments)
+    yield fmt.roads_name(map_id), _mask_png(rasters.road_mask(segments), "centre lines of roads")
 
 
-def _transmitters(index: int, store: Store) -> Iterator[Content]:
-    x, y, _ = store.transmitters(index).T
+def _transmitters(map_id: int, store: Store, index: int) -> Iterator[Content]:
+    positions = store.transmitters(index)
+    if "imported_from" in store.attributes:  # a map may have fewer than others
+        positions = positions[np.isfinite(positions).all(axis=1)]
+    x, y, _ = positions.T
     if not store.grid.contains(x, y).all():
         raise _unwritten(store, "transmitters", index, "place-transmitters")
     pixels = np.stack(store.grid.pixel(x, y), axis=-1)
-    yield fmt.antennas_name(index), _json(fmt.pixel_antennas(pixels).tolist())
+    yield fmt.antennas_name(map_id), _json(fmt.pixel_antennas(pixels).tolist())
     for tx, (row, col) in enumerate(pixels.tolist()):
         mask = rasters.transmitter_mask(row, col)
-        yield fmt.antenna_image_name(index, tx), _mask_png(mask, "transmitter")
+        yield fmt.antenna_image_name(map_id, tx), _mask_png(mask, "transmitter")
 
 
-def _cars(index: int, store: Store, rings: list[IntRing]) -> Iterator[Content]:
+def _cars(map_id: int, store: Store, index: int, rings: list[IntRing]) -> Iterator[Content]:
     if not store.has("vehicles"):
         return
     cars = car_rings(store.tracks(index, 0))
-    yield fmt.cars_polygons_name(index), _json([*rings, *cars])
+    yield fmt.cars_polygons_name(map_id), _json([*rings, *cars])
     image = rasters.car_mask(cars)
     if "imported_from" in store.array_attributes("vehicles"):  # keeps the image it came with
         image = car_image_of_mask(store.vehicle_masks(index, 0)[0])
-    yield fmt.cars_name(index), _mask_png(image, "cars")
+    yield fmt.cars_name(map_id), _mask_png(image, "cars")
 
 
-def _gains(index: int, store: Store, *, halve: bool) -> Iterator[Content]:
+def _gains(map_id: int, store: Store, index: int, *, halve: bool) -> Iterator[Content]:
     for folder, (array, simulator) in gain_folders(store).items():
         attributes = store.array_attributes(array)
         for tx in range(store.sizes.tx):
@@ -215,7 +220,7 @@ def _gains(index: int, store: Store, *, halve: bool) -> Iterator[Content]:
                 loss = halve_vehicle_effect(store.static_map(index, tx, simulator), loss)
             if not np.isnan(loss).all():
                 png = grey_png(SEER_SCALE.encode(loss), fmt.gain_text())
-                yield fmt.gain_name(folder, index, tx), png
+                yield fmt.gain_name(folder, map_id, tx), png
             elif "imported_from" not in attributes:  # which may lack some transmitters
                 raise _unwritten(store, f"path loss of transmitter {tx}", index, "simulate")
 
