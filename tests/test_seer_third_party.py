@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from fakes_seer import make_seer_tree
+from fakes_seer_store import make_seer_store, scene_reader
 from radiounet_reader import RadioUNetReader, file_ids
 
+from rmtools.layouts.seer_import import import_seer
 from rmtools.layouts.seer_reader import SeerLayout
+from rmtools.layouts.seer_writer import write_layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +32,21 @@ def _fake(root: Path) -> Path:
     return make_seer_tree(root, FIRST, transmitters=TX)
 
 
-TREES = {"made up": _fake}
+def _ours(root: Path) -> Path:
+    """Written from a store of ours."""
+    store = make_seer_store(root.parent, tx=TX, seer_maps=FIRST)
+    write_layout(store, scene_reader(root.parent, store), root)
+    return root
+
+
+def _read_and_written(root: Path) -> Path:
+    """Read from another tree, with all simulators, and written again."""
+    store = import_seer(_fake(root.parent / "made up"), root.parent)
+    write_layout(store, scene_reader(root.parent, store), root)
+    return root
+
+
+TREES = {"made up": _fake, "ours": _ours, "read and written": _read_and_written}
 
 
 @pytest.fixture(scope="module", params=list(TREES))
@@ -120,7 +137,7 @@ def test_samples_are_seeded_by_the_building_image(tree: Path) -> None:
     sparse = data.samples(0, 500)
     np.testing.assert_array_equal(sparse, data.samples(0, 500))
     at = sparse > 0
-    assert 300 < at.sum() <= 500
+    assert 50 < at.sum() <= 500  # the others fell on buildings
     assert not at[255].any()
     assert not at[:, 255].any()
     np.testing.assert_array_equal(sparse[at] * 256, SeerLayout(tree).grey("DPM", FIRST[0], 0)[at])
