@@ -19,18 +19,16 @@ def build() -> dict[str, dict[str, Any]]:
     from rmtools.city.sources import SourceReport
     from rmtools.findings import Report
     from rmtools.layouts.motion_format import MotionDescription
-    from rmtools.metrics.evaluation import Evaluation
-    from rmtools.metrics.protocol import Protocol
+    from rmtools.layouts.seer_description import SeerDescription
     from rmtools.run.ledger import LedgerEntry
     from rmtools.run.recipe import Recipe
     from rmtools.scene import SceneMember
     from rmtools.splits.manifest import SplitManifest
 
     models = {
-        "evaluation": Evaluation,
         "ledger-entry": LedgerEntry,
-        "metrics-protocol": Protocol,
         "motion-dataset": MotionDescription,
+        "seer-dataset": SeerDescription,
         "recipe": Recipe,
         "scene-member": SceneMember,
         "split": SplitManifest,

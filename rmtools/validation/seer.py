@@ -19,6 +19,7 @@ from rmtools.grid import Grid
 from rmtools.images import read_grey_png
 from rmtools.layouts import seer_format as fmt
 from rmtools.layouts import seer_rasters
+from rmtools.layouts.seer_description import read_description
 from rmtools.validation import seer_deviations as known
 from rmtools.validation.seer_deviations import Deviations
 from rmtools.validation.seer_gain import GainChecker, MapFacts
@@ -56,7 +57,17 @@ class _Checker:
         self.grid = Grid(N, 1.0)
         self.tree = Tree(root, report)
         self.deviations = Deviations(report)
-        self.gains = GainChecker(self.tree, report, self.deviations, self.image)
+        self.gains = GainChecker(
+            self.tree, report, self.deviations, self.image, ours=self._is_ours()
+        )
+
+    def _is_ours(self) -> bool:
+        """Whether there is a sound description, which rmtools writes."""
+        try:
+            return read_description(self.root) is not None
+        except InputError as error:
+            self.report.error(fmt.DESCRIPTION_NAME, error.what)
+            return True
 
     def run(self) -> None:
         """Check the table, and all maps one by one."""

@@ -69,6 +69,13 @@ GAIN_IN_BUILDING = Deviation(
     "To which side a pixel on an oblique wall belongs was verified on map 0 only",
     0.002,
 )
+ROUNDED_WALLS = Deviation(
+    GAIN_IN_BUILDING.what,
+    "The polygons have the walls rounded to whole metres, the gain knows the true ones",
+    0.03,
+)
+"""Of trees that rmtools wrote."""
+
 IMAGE_AND_GAIN = Deviation(
     "are building in the image but not in gain maps, or the other way round",
     "Building images are drawn half a pixel away from gain maps; where buildings are for a "
@@ -116,6 +123,15 @@ CARS_ADD = Deviation(
     0.1,
     beyond="warning",
 )
+
+
+OUR_CARS_ADD = Deviation(
+    CARS_ADD.what,
+    "The embedded solver may find a better path where a car turns its search, see docs/dpm.md",
+    0.1,
+    beyond="warning",
+)
+"""Of DPM maps that rmtools made."""
 
 
 @dataclass

@@ -65,6 +65,8 @@ class GainChecker:
         Where findings go.
     image
         Reads an image and reports it when it is bad.
+    ours
+        Whether rmtools wrote the tree from a store.
     """
 
     def __init__(
@@ -73,8 +75,12 @@ class GainChecker:
         report: Report,
         deviations: Deviations,
         image: Callable[[str], ByteArray | None],
+        *,
+        ours: bool,
     ) -> None:
         self.tree, self.report, self.deviations, self.image = tree, report, deviations, image
+        self.in_building = known.ROUNDED_WALLS if ours else known.GAIN_IN_BUILDING
+        self.ours = ours
 
     def check_map(self, facts: MapFacts) -> None:
         """All gain maps of a map: by transmitter, those without cars before those with cars."""
@@ -112,13 +118,13 @@ class GainChecker:
             wrong = int((grey[facts.inside] > 0).sum())
             upside_down = (grey[::-1][facts.inside] > 0).sum() <= wrong / 10
             hint = "it is upside down" if upside_down else "is it of another map?"
-            self.deviations.add(name, known.GAIN_IN_BUILDING, wrong, N * N, hint)
+            self.deviations.add(name, self.in_building, wrong, N * N, hint)
         elif facts.image is not None:
             # Without polygons: half a pixel is within one pixel from the rim of the image.
             core = _core(facts.image)
             wrong = int((grey[core] > 0).sum())
             hint = "is it of another map?"
-            self.deviations.add(name, known.GAIN_IN_BUILDING, wrong, N * N, hint)
+            self.deviations.add(name, self.in_building, wrong, N * N, hint)
             free = _core(~facts.image)
         if free is not None:
             zeros = int((grey[free] == 0).sum())
@@ -161,7 +167,9 @@ class GainChecker:
         """Cars only take away."""
         name = fmt.gain_name(simulator, facts.map_id, tx)
         stronger = with_cars > without
-        if fmt.without_cars(simulator) == "DPM":
+        if fmt.without_cars(simulator) == "DPM" and self.ours:
+            self.deviations.add(name, known.OUR_CARS_ADD, int(stronger.sum()), N * N)
+        elif fmt.without_cars(simulator) == "DPM":
             self.report.error_at(name, stronger, "are stronger with cars than without")
         else:
             self.deviations.add(name, known.CARS_ADD, int(stronger.sum()), N * N)
