@@ -20,13 +20,17 @@ def build() -> dict[str, dict[str, Any]]:
     from rmtools.findings import Report
     from rmtools.layouts.motion_format import MotionDescription
     from rmtools.layouts.seer_description import SeerDescription
+    from rmtools.metrics.evaluation import Evaluation
+    from rmtools.metrics.protocol import Protocol
     from rmtools.run.ledger import LedgerEntry
     from rmtools.run.recipe import Recipe
     from rmtools.scene import SceneMember
     from rmtools.splits.manifest import SplitManifest
 
     models = {
+        "evaluation": Evaluation,
         "ledger-entry": LedgerEntry,
+        "metrics-protocol": Protocol,
         "motion-dataset": MotionDescription,
         "seer-dataset": SeerDescription,
         "recipe": Recipe,
