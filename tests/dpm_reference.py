@@ -72,14 +72,14 @@ class Walls:
         )
 
     def shares(self, p: Point, q: Point) -> list[float]:
-        """Where on the way from p to q, in plan, it crosses edges: 0 at p, 1 at q."""
+        """Where the line through p and q crosses edges in plan: 0 at p, 1 at q."""
         found = []
         for au, av, bu, bv in self.edges[:, :4]:
             across = (q.u - p.u) * (bv - av) - (q.v - p.v) * (bu - au)
             if across != 0.0:
                 t = ((au - p.u) * (bv - av) - (av - p.v) * (bu - au)) / across
                 s = ((au - p.u) * (q.v - p.v) - (av - p.v) * (q.u - p.u)) / across
-                if 0.0 <= t <= 1.0 and 0.0 <= s <= 1.0:
+                if 0.0 <= s <= 1.0:
                     found.append(float(t))
         return found
 
@@ -163,20 +163,31 @@ class Search:
         self.kind = np.where(self.mask, ROOF, STREET)
 
         cars = to_pixels(grid, obstacles.outlines)
-        top = obstacles.height_m / self.resolution_m
-        self.vehicles = Walls(edges_of(cars).reshape(-1, 8), np.full(4 * len(cars), top))
-        self.top = top
+        self.top = obstacles.height_m / self.resolution_m
+        self.apex = self.top + preset.vehicle_clearance_m / self.resolution_m
+        self.cars = [Walls(edges_of(car), np.full(4, self.top)) for car in cars]
+        self.vehicles = Walls(edges_of(cars).reshape(-1, 8), np.full(4 * len(cars), self.top))
 
         self.labels: dict[Node, Label] = {}
         self.final: set[Node] = set()
-        self.spread(self.starts(), through_walls=False)
+        starts = self.starts()
+        self.order: list[Node] = []
+        self.spread(starts, through_walls=False)
+        self.around_walls = list(self.order)
         self.fill_yards()
+        self.bounds: dict[Node, tuple[float, float]] = {}
+        if len(cars):
+            without = Search(preset, scene, transmitter)
+            lifted = self.lifted(without)
+            for node, label in without.labels.items():
+                self.bounds[node] = label.loss, lifted.get(node, math.inf)
 
     def pathloss_db(self) -> FloatArray:
         """The map, NaN inside buildings."""
         found = np.full((self.n, self.n), np.inf)
         for node, label in self.labels.items():
-            found[node] = label.loss
+            least, most = self.bounds.get(node, (-math.inf, math.inf))
+            found[node] = min(max(label.loss, least), most)
         return np.where(self.mask, np.nan, found)
 
     def place(self, node: Node) -> Point:
@@ -219,6 +230,7 @@ class Search:
             if giver in self.final or loss > self.labels[giver].loss:
                 continue
             self.final.add(giver)
+            self.order.append(giver)
             last = self.labels[giver].parent
             before = self.labels[last].parent if last != SOURCE else None
             for q in self.around(giver):
@@ -270,24 +282,37 @@ class Search:
         return self.over_db(start, at) if self.vehicles.stop(start, at) else 0.0
 
     def over_db(self, start: Point, at: Point) -> float:
-        """Bends of a straight leg that is lifted over all vehicles on it."""
-        if self.top <= min(start.z, at.z):
-            return self.bend_db(0.0)
-        shares = [t for t in self.vehicles.shares(start, at) if self.top >= _along(start, at, t).z]
-        first, last = (
-            _along(start, at, t)._replace(z=self.top) for t in (min(shares), max(shares))
-        )
-        if start.z >= self.top:
-            return self.bend_db(turn_rad(start, last, at))
-        if at.z >= self.top:
-            return self.bend_db(turn_rad(start, first, at))
-        level = (
-            _along(start, at, 0.0)._replace(z=self.top),
-            _along(start, at, 1.0)._replace(z=self.top),
-        )
-        return self.bend_db(turn_rad(start, first, level[1])) + self.bend_db(
-            turn_rad(level[0], last, at)
-        )
+        """One bend of a straight leg that is lifted over all vehicles on it, the cheapest."""
+        angles = []
+        for car in self.cars:
+            shares = car.shares(start, at)
+            if not shares or min(shares) > 1.0 or max(shares) < 0.0:
+                continue
+            first, last = max(min(shares), 0.0), min(max(shares), 1.0)
+            if min(_along(start, at, t).z for t in (first, last)) > self.top:
+                continue
+            middle = _along(start, at, min(max(0.5, first), last))
+            level = math.hypot(middle.u - start.u, middle.v - start.v)
+            beyond = math.hypot(at.u - middle.u, at.v - middle.v)
+            up, down = self.apex - start.z, self.apex - at.z
+            angles.append(math.atan2(up, level) + math.atan2(down, beyond))
+        return self.bend_db(max(min(angles, default=0.0), 0.0))
+
+    def lifted(self, without: Search) -> dict[Node, float]:
+        """Loss of the paths without vehicles, lifted over them; not of closed yards."""
+        over: dict[Node, float] = {}
+        found = {}
+        for node in without.around_walls:
+            label = without.labels[node]
+            start, at = self.place(label.parent), self.place(node)
+            cut = self.vehicles.stop(start, at)
+            here = self.over_db(start, at) if cut else 0.0
+            over[node] = here + over.get(label.parent, 0.0)
+            found[node] = label.loss + over[node]
+            if cut and label.parent == SOURCE:
+                found[node] += self.distance_db(label.length, los=False)
+                found[node] -= self.distance_db(label.length, los=True)
+        return found
 
     # -- what paths cost ----------------------------------------------------------------------
 

@@ -27,11 +27,12 @@ def test_cut_legs_are_those_whose_sight_line_a_vehicle_blocks(
     prepared = solver.prepare(scene(*random_city(seed), n=96))
     transmitter = Transmitter(48.3, 47.9, transmitter_m)
     source = solver._source(prepared, transmitter)
-    air = solver._air(prepared, transmitter, prepared.no_vehicles)
-    base = solve_base(air, source, copy_labels(prepared.labels))
-    vehicles = make_vehicles(prepared.grid, random_cars(seed, 12, vehicle_m))
+    without = solver._air(prepared, transmitter, prepared.no_vehicles)
+    base = solve_base(without, source, copy_labels(prepared.labels))
+    vehicles = make_vehicles(prepared.grid, random_cars(seed, 12, vehicle_m), 0.5)
+    air = solver._air(prepared, transmitter, vehicles)
     watch = np.zeros(base.labels.size, np.uint8)
-    mark_cut_legs(air, source, base.labels, base.legs, vehicles, watch)
+    mark_cut_legs(air, source, base.labels, base.legs, watch)
 
     def cut(node: int) -> bool:
         bend = int(base.labels["parent"][node])

@@ -6,7 +6,6 @@ the search a test at every step: node ``(row + 1) * side + col + 1`` with ``side
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -125,12 +124,6 @@ def _in_order(labels: LabelArray, order: IntArray) -> int:
             order[labels[p].rank] = p
             count += 1
     return count
-
-
-def of_pixels(labels: LabelArray, name: str) -> np.ndarray:
-    """One field of the labels of the pixels proper, shape (n, n)."""
-    side = math.isqrt(labels.size)
-    return labels[name].reshape(side, side)[1:-1, 1:-1]
 
 
 @hot_kernel

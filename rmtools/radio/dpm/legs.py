@@ -1,4 +1,4 @@
-"""The last legs of a scene's paths, and which of them vehicles cut."""
+"""The last legs of a scene's paths, which of them vehicles cut, and what it costs to lift them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rmtools.kernel import hot_kernel
+from rmtools.radio.dpm.equation import bend_loss_db, distance_loss_db
 from rmtools.radio.dpm.known import LEG_CUT
 from rmtools.radio.dpm.labels import SOURCE, place
+from rmtools.radio.dpm.vehicles import over_vehicles
 from rmtools.radio.dpm.visibility import STREET, Point, stops
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.space import Air, Source
-    from rmtools.radio.dpm.vehicles import Vehicles
     from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
 
 
 ROUNDING_PX = 1e-9
 """Far more than the rounding of a product of coordinates."""
+
+
+LIFTED = np.dtype([("loss", "f8"), ("over", "f8"), ("bends", "i4")], align=True)
+"""A path that is lifted over vehicles: its loss, what of it is for vehicles (both in dB), and how
+many bends are over vehicles; 0 where none is needed."""
 
 
 class Legs(NamedTuple):
@@ -82,12 +88,11 @@ def mark_cut_legs(
     source: Source,
     labels: LabelArray,
     legs: Legs,
-    vehicles: Vehicles,
     watch: ByteArray,
 ) -> None:
     """Mark the nodes whose last leg a vehicle cuts."""
     side, box = air.raster.side, legs.box
-    sides, discs = vehicles.walls.edges, vehicles.discs
+    sides, discs = air.vehicles.walls.edges, air.vehicles.discs
     for i in range(legs.starts.size):
         a = legs.starts[i]
         start, start_kind = place(air.raster, labels, source.at, a), STREET
@@ -120,6 +125,50 @@ def mark_cut_legs(
                         if stops(sides, e, start, start_kind, at, kind, length):
                             watch[p] |= LEG_CUT
                             break
+
+
+@hot_kernel
+def lift(
+    air: Air,
+    source: Source,
+    labels: LabelArray,
+    order: IntArray,
+    watch: ByteArray,
+    lifted: LabelArray,
+) -> None:
+    """What the paths cost when all cut legs on them are lifted over the vehicles.
+
+    Parameters
+    ----------
+    air, source
+        The scene with vehicles.
+    labels, order
+        Labels of the scene without them, and the nodes in the order in which they became final.
+    watch
+        From :func:`mark_cut_legs`.
+    lifted
+        Zero; filled in where a path has a cut leg.
+    """
+    for i in range(order.size):
+        p = order[i]
+        a, loss, length = labels[p].parent, labels[p].loss, labels[p].length
+        cut = watch[p] & LEG_CUT != 0
+        if not cut and (a == SOURCE or lifted[a].bends == 0):
+            continue
+        if a != SOURCE:
+            lifted[p].bends, lifted[p].over = lifted[a].bends, lifted[a].over
+        if cut:
+            start, at = (
+                place(air.raster, labels, source.at, a),
+                place(air.raster, labels, source.at, p),
+            )
+            _, angle = over_vehicles(air.vehicles, start, at)
+            lifted[p].bends += 1
+            lifted[p].over += bend_loss_db(air.eq, angle)
+            if a == SOURCE:
+                loss -= distance_loss_db(air.eq, length, los=True)
+                loss += distance_loss_db(air.eq, length, los=False)
+        lifted[p].loss = loss + lifted[p].over
 
 
 class _Shadow(NamedTuple):

@@ -40,6 +40,9 @@ class Preset(NamedPreset):
     roof_offset_m: float = Field(
         description="Height of over-roof bends above the roof (negative: below)"
     )
+    vehicle_clearance_m: float = Field(
+        default=0.5, ge=0, le=20, description="Height of bends over vehicles above their roofs"
+    )
     receiver_height_m: float = Field(default=1.5, gt=0, description="Height of the radio map")
     near_field: Literal["plain", "grid"] = Field(
         default="plain",

@@ -123,7 +123,7 @@ def _light(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> in
                 else:
                     lit = (
                         blocker(source.at, STREET, at, kind, walls) == FREE
-                        and blocker(source.at, STREET, at, kind, vehicles) == FREE
+                        and blocker(source.at, STREET, at, kind, vehicles.walls) == FREE
                     )
                 if lit:
                     label.length = straight(source, at) * raster.resolution_m
@@ -323,11 +323,14 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                     else:
                         by = blocker(start, start_kind, at, at_kind, walls)
                         cut = (
-                            by == FREE and blocker(start, start_kind, at, at_kind, vehicles) != FREE
+                            by == FREE
+                            and blocker(start, start_kind, at, at_kind, vehicles.walls) != FREE
                         )
                     if cut:
                         # over the vehicles on a straight line
-                        hops, over = over_vehicles(eq, vehicles, start, at)
+                        _, angle = over_vehicles(vehicles, start, at)
+                        over = bend_loss_db(eq, angle)
+                        hops = 1
                         new_extra += over
                         new_loss += over
                         if a == SOURCE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,15 +12,18 @@ from rmtools.radio.checks import check_buildings, check_obstacles, check_transmi
 from rmtools.radio.dpm.equation import Equation
 from rmtools.radio.dpm.frames import (
     at_transmitter,
+    lift_paths,
+    settle,
     solve_base,
     solve_frame,
 )
-from rmtools.radio.dpm.labels import BENDS, Raster, copy_labels, new_labels, of_pixels
+from rmtools.radio.dpm.known import LEG_CUT
+from rmtools.radio.dpm.labels import BENDS, OVER_ROOF, Raster, copy_labels, new_labels
 from rmtools.radio.dpm.presets import Preset, resolve
 from rmtools.radio.dpm.queue import new_queue
 from rmtools.radio.dpm.search import path_search
 from rmtools.radio.dpm.space import Air, Source
-from rmtools.radio.dpm.vehicles import Vehicles, lifted_points, make_vehicles
+from rmtools.radio.dpm.vehicles import Vehicles, lifted_point, make_vehicles
 from rmtools.radio.dpm.visibility import ROOF, STREET
 from rmtools.radio.dpm.walls import Walls, build_walls, building_edges, to_metres, to_pixels
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
@@ -48,20 +51,29 @@ class PreparedScene:
         Pixels inside buildings that are higher than the receivers, shape (n, n).
     labels
         Nodes of the search without labels, shape ((n + 2)^2,).
-    walls, no_vehicles
-        Walls of the buildings, and of no vehicles.
+    walls
+        Walls of the buildings.
+    no_vehicles
+        Of a scene without any.
     """
 
     scene: Scene
     mask: BoolArray
     labels: LabelArray
     walls: Walls
-    no_vehicles: Walls
+    no_vehicles: Vehicles
 
     @property
     def grid(self) -> Grid:
         """Frame of the scene."""
         return self.scene.grid
+
+
+class Paths(NamedTuple):
+    """Labels, and which nodes have a last leg that is lifted over vehicles."""
+
+    labels: LabelArray
+    cut: BoolArray
 
 
 @dataclass(frozen=True)
@@ -80,9 +92,11 @@ class Detailed:
     pathloss_db: FloatArray
     classes: ByteArray
     _grid: Grid
-    _labels: LabelArray
     _source: Source
-    _vehicles: Walls
+    _vehicles: Vehicles
+    _found: Paths
+    _lifted: Paths | None = None
+    _is_lifted: BoolArray | None = None
 
     def path(self, row: int, col: int) -> FloatArray:
         """Points of the path to a pixel: transmitter, bends (over vehicles too), receiver.
@@ -104,19 +118,20 @@ class Detailed:
         if self.classes[row, col] == 0:
             return np.zeros((0, 3))
         side = n + 2
-        nodes = [(row + 1) * side + col + 1]
-        while (parent := int(self._labels["parent"][nodes[-1]])) >= 0:
+        node = (row + 1) * side + col + 1
+        lifted = self._is_lifted is not None and self._is_lifted[node]
+        labels, cut = self._lifted if self._lifted is not None and lifted else self._found
+        nodes = [node]
+        while (parent := int(labels["parent"][nodes[-1]])) >= 0:
             nodes.append(parent)
         back = np.array(nodes[::-1])
-        bends = (self._labels["classes"][back] & BENDS).astype(int) - 1
-        places = np.column_stack([back % side - 1.0, back // side - 1.0, self._labels["z"][back]])
-        points = [np.array([self._source.at])]
-        for k, place in enumerate(places):
-            over = bends[k] - (bends[k - 1] + 1 if k else 0)
+        places = np.column_stack([back % side - 1.0, back // side - 1.0, labels["z"][back]])
+        points = [np.array(self._source.at)]
+        for place, over in zip(places, cut[back], strict=True):
             if over:
-                points.append(lifted_points(self._vehicles, points[-1][-1], place, over))
-            points.append(place[None])
-        return to_metres(self._grid, np.concatenate(points))
+                points.append(lifted_point(self._vehicles, points[-1], place))
+            points.append(place)
+        return to_metres(self._grid, np.array(points))
 
 
 class DominantPathSolver:
@@ -163,7 +178,7 @@ class DominantPathSolver:
         edges, tops = building_edges(grid, footprints, crossing)
         r = grid.resolution_m
         walls = build_walls(edges, tops / r - LEVEL_PX, grid.n)
-        nobody = build_walls(np.zeros((0, 8)), np.zeros(0), grid.n)
+        nobody = make_vehicles(grid, NO_OBSTACLES, 0.0)
         height = building_height(scene)
         mask = height > self.preset.receiver_height_m  # NaN where there is none
         z = np.full(grid.shape, self.preset.receiver_height_m)
@@ -199,13 +214,32 @@ class DominantPathSolver:
         """Path loss, and the class and the path of every pixel, see :meth:`solve`."""
         check_transmitter(prepared.scene, transmitter)
         check_obstacles(prepared.scene, transmitter, obstacles)
+        vehicles = self._vehicles(prepared, obstacles)
         source = self._source(prepared, transmitter)
-        vehicles = make_vehicles(prepared.grid, obstacles)
         labels = copy_labels(prepared.labels)
-        path_search(self._air(prepared, transmitter, vehicles.walls), source, labels)
-        classes = np.where(prepared.mask, np.uint8(0), of_pixels(labels, "classes"))
-        found = _pathloss(prepared, labels), classes
-        return Detailed(*found, prepared.grid, labels, source, vehicles.walls)
+        path_search(self._air(prepared, transmitter, vehicles), source, labels)
+        found = Paths(labels, _lifted_legs(labels))
+        if not vehicles.discs.size:
+            pathloss_db = _map(prepared, labels["loss"])
+            classes = _classes(prepared, labels["classes"])
+            return Detailed(pathloss_db, classes, prepared.grid, source, vehicles, found)
+        without = self._air(prepared, transmitter, prepared.no_vehicles)
+        base = solve_base(without, source, copy_labels(prepared.labels))
+        lifts = lift_paths(self._air(prepared, transmitter, vehicles), source, base)
+        loss, is_lifted = settle(base, lifts, labels["loss"], np.arange(labels.size))
+        above = base.labels["classes"]
+        bends = np.minimum((above & BENDS) + lifts.lifted["bends"], BENDS).astype(np.uint8)
+        classes = np.where(is_lifted, bends | (above & OVER_ROOF), labels["classes"])
+        return Detailed(
+            _map(prepared, loss),
+            _classes(prepared, classes),
+            prepared.grid,
+            source,
+            vehicles,
+            found,
+            Paths(base.labels, lifts.watch & LEG_CUT != 0),
+            is_lifted,
+        )
 
     def solve_sequences(
         self,
@@ -229,7 +263,7 @@ class DominantPathSolver:
             check_transmitter(prepared.scene, transmitter)
             for obstacles in frames:
                 check_obstacles(prepared.scene, transmitter, obstacles)
-            vehicles = vehicles or [make_vehicles(prepared.grid, obstacles) for obstacles in frames]
+            vehicles = vehicles or [self._vehicles(prepared, obstacles) for obstacles in frames]
             yield self._sequence(prepared, transmitter, vehicles)
 
     def _sequence(
@@ -237,24 +271,21 @@ class DominantPathSolver:
     ) -> FloatArray:
         """Maps of all frames, shape (F, n, n)."""
         source = self._source(prepared, transmitter)
-        labels, base = copy_labels(prepared.labels), None
-        maps = np.empty((len(frames), *prepared.grid.shape), np.float32)
+        labels, queue = copy_labels(prepared.labels), new_queue(prepared.labels.size)
+        without = self._air(prepared, transmitter, prepared.no_vehicles)
+        base = solve_base(without, source, labels)
+        maps = np.tile(_map(prepared, base.plain), (len(frames), 1, 1))
+        copy_labels(base.labels, labels)
         for k, vehicles in enumerate(frames):
-            air = self._air(prepared, transmitter, vehicles.walls)
+            air = self._air(prepared, transmitter, vehicles)
             if at_transmitter(source, vehicles):
                 from_scratch = copy_labels(prepared.labels)
                 path_search(air, source, from_scratch)
-                maps[k] = _pathloss(prepared, from_scratch)
+                lifts, nodes = lift_paths(air, source, base), np.arange(labels.size)
+                maps[k] = _map(prepared, settle(base, lifts, from_scratch["loss"], nodes)[0])
                 continue
-            if base is None:
-                empty = self._air(prepared, transmitter, prepared.no_vehicles)
-                base, queue = solve_base(empty, source, labels), new_queue(labels.size)
-                plain = _pathloss(prepared, labels)
-                copy_labels(base.labels, labels)
-            changed = solve_frame(air, source, base, vehicles, labels, queue)
-            maps[k] = plain
+            changed, loss = solve_frame(air, source, base, labels, queue)
             row, col = np.divmod(changed, prepared.grid.n + 2)
-            loss = labels["loss"][changed]
             loss[prepared.mask[row - 1, col - 1]] = np.nan
             maps[k, row - 1, col - 1] = loss
             copy_labels(base.labels, labels, changed)
@@ -270,7 +301,11 @@ class DominantPathSolver:
         at = (float(u), float(v), transmitter.z_m / grid.resolution_m)
         return Source(at, bool(sideways), gain)
 
-    def _air(self, prepared: PreparedScene, transmitter: Transmitter, vehicles: Walls) -> Air:
+    def _vehicles(self, prepared: PreparedScene, obstacles: Obstacles) -> Vehicles:
+        """Vehicles in pixels."""
+        return make_vehicles(prepared.grid, obstacles, self.preset.vehicle_clearance_m)
+
+    def _air(self, prepared: PreparedScene, transmitter: Transmitter, vehicles: Vehicles) -> Air:
         """The space that paths go through."""
         grid = prepared.grid
         raster = Raster(grid.n + 2, grid.resolution_m)
@@ -278,8 +313,21 @@ class DominantPathSolver:
         return Air(raster, prepared.walls, vehicles, eq)
 
 
-def _pathloss(prepared: PreparedScene, labels: LabelArray) -> FloatArray:
-    """The map of a solution, float32, shape (n, n)."""
-    pathloss = of_pixels(labels, "loss").astype(np.float32)
+def _map(prepared: PreparedScene, loss: FloatArray) -> FloatArray:
+    """Losses of the nodes as a map, float32, shape (n, n)."""
+    side = prepared.grid.n + 2
+    pathloss = loss.reshape(side, side)[1:-1, 1:-1].astype(np.float32)
     pathloss[prepared.mask] = np.nan
     return pathloss
+
+
+def _classes(prepared: PreparedScene, classes: ByteArray) -> ByteArray:
+    """Classes of the nodes as a map, shape (n, n)."""
+    side = prepared.grid.n + 2
+    return np.where(prepared.mask, np.uint8(0), classes.reshape(side, side)[1:-1, 1:-1])
+
+
+def _lifted_legs(labels: LabelArray) -> BoolArray:
+    """Which nodes have a last leg with a bend over vehicles."""
+    parent, bends = labels["parent"], (labels["classes"] & BENDS).astype(int)
+    return bends > np.where(parent >= 0, bends[parent] + 1, 1)

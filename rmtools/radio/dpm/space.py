@@ -11,6 +11,7 @@ from rmtools.radio.dpm.visibility import ROOF, Point
 if TYPE_CHECKING:
     from rmtools.radio.dpm.equation import Equation
     from rmtools.radio.dpm.labels import Raster
+    from rmtools.radio.dpm.vehicles import Vehicles
     from rmtools.radio.dpm.walls import Walls
     from rmtools.types import FloatArray, LabelArray
 
@@ -51,7 +52,7 @@ class Air(NamedTuple):
 
     raster: Raster
     walls: Walls
-    vehicles: Walls
+    vehicles: Vehicles
     eq: Equation
 
 
