@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from test_dpm_frames import random_cars
 
 from rmtools.radio.dpm.frames import solve_base
-from rmtools.radio.dpm.known import LEG_CUT
-from rmtools.radio.dpm.labels import SOURCE, copy_labels, place
+from rmtools.radio.dpm.labels import LEG_CUT, SOURCE, copy_labels, place
 from rmtools.radio.dpm.legs import mark_cut_legs
 from rmtools.radio.dpm.solver import DominantPathSolver
 from rmtools.radio.dpm.vehicles import make_vehicles

@@ -22,7 +22,7 @@ import numpy as np
 
 from rmtools.radio.dpm.known import NO_KNOWLEDGE, START, TOUCHED, Knowledge
 from rmtools.radio.dpm.labels import KNOWN, copy_labels, in_order, new_states
-from rmtools.radio.dpm.legs import LIFTED, Legs, find_legs, lift, mark_cut_legs
+from rmtools.radio.dpm.legs import Legs, Lifts, find_legs, lift, mark_cut_legs
 from rmtools.radio.dpm.queue import Queue, new_queue
 from rmtools.radio.dpm.search import AROUND_WALLS, fill_yards, light, spread
 
@@ -77,33 +77,16 @@ def solve_base(air: Air, source: Source, labels: LabelArray) -> Base:
     return Base(known, known_state, order, loss, parent, starts, legs, plain)
 
 
-class Lifts(NamedTuple):
-    """What vehicles do to the paths of the scene without them.
-
-    Attributes
-    ----------
-    watch
-        LEG_CUT and START flags of the nodes, shape (side * side,).
-    lifted
-        The paths lifted over the vehicles, see :data:`~rmtools.radio.dpm.legs.LIFTED`.
-    """
-
-    watch: ByteArray
-    lifted: LabelArray
-
-
-def lift_paths(air: Air, source: Source, base: Base) -> Lifts:
-    """Lift the paths of the scene without vehicles over those of a frame."""
-    watch, lifted = np.zeros(base.plain.size, np.uint8), np.zeros(base.plain.size, LIFTED)
-    watch[base.starts] = START
+def cut_legs(air: Air, source: Source, base: Base, lifts: Lifts) -> None:
+    """Forget earlier vehicles, and mark the legs that those of a frame cut."""
+    lifts.watch[:], lifts.hop[:], lifts.bends[:] = 0, 0.0, -1
+    lifts.watch[base.starts] = START
     if air.vehicles.discs.size:
-        mark_cut_legs(air, source, base.labels, base.legs, watch)
-        lift(air, source, base.labels, base.order, watch, lifted)
-    return Lifts(watch, lifted)
+        mark_cut_legs(air, source, base.labels, base.legs, lifts.watch)
 
 
 def settle(
-    base: Base, lifts: Lifts, found: FloatArray, nodes: IntArray
+    air: Air, source: Source, base: Base, lifts: Lifts, found: FloatArray, nodes: IntArray
 ) -> tuple[FloatArray, BoolArray]:
     """Loss of some nodes with vehicles, and for which of them it is that of the lifted path.
 
@@ -112,21 +95,22 @@ def settle(
 
     Parameters
     ----------
+    air, source
+        The scene with vehicles.
     base, lifts
-        The scene without vehicles, and its paths lifted over them.
+        The scene without them, and from :func:`cut_legs`.
     found
         What the search found for the nodes, in dB.
     nodes
         The nodes.
     """
-    plain, lifted = base.plain[nodes], lifts.lifted[nodes]
-    most = np.where(lifted["bends"] > 0, lifted["loss"], plain)
-    most[base.labels["loss"][nodes] == np.inf] = np.inf  # closed yards
+    lift(air, source, base.labels, base.legs, lifts, nodes)
+    plain, most = base.plain[nodes], lifts.loss[nodes]  # infinite in closed yards
     return np.clip(found, plain, most), found > most
 
 
 def solve_frame(
-    air: Air, source: Source, base: Base, labels: LabelArray, queue: Queue
+    air: Air, source: Source, base: Base, lifts: Lifts, labels: LabelArray, queue: Queue
 ) -> tuple[IntArray, FloatArray]:
     """Solve a frame: what a search from scratch finds, see docs/dpm.md for the exceptions.
 
@@ -138,6 +122,8 @@ def solve_frame(
         The transmitter.
     base
         The scene without vehicles.
+    lifts
+        Room for its paths lifted over the vehicles.
     labels
         Those of `base`; changed in place.
     queue
@@ -149,14 +135,15 @@ def solve_frame(
         Nodes whose label may have changed, and their loss in dB. Give them back the labels of
         `base` before the next frame.
     """
-    state, lifts = base.state.copy(), lift_paths(air, source, base)
+    state = base.state.copy()
+    cut_legs(air, source, base, lifts)
     nobody = np.empty(0, np.int32)
-    watch, start = lifts.watch, base.legs.start
-    known = Knowledge(base.labels, base.order, base.loss, base.parent, start, watch)
+    watch, legs = lifts.watch, (base.legs.start, lifts.hop)
+    known = Knowledge(base.labels, base.order, base.loss, base.parent, *legs, watch)
     spread(air, source, labels, state, known, nobody, queue, AROUND_WALLS)
-    touched = np.flatnonzero(watch & TOUCHED)
+    touched = np.flatnonzero(watch & TOUCHED).astype(np.int32)
     changed = np.concatenate([touched, fill_yards(air, source, labels, state, queue)])
-    return changed, settle(base, lifts, labels["loss"][changed], changed)[0]
+    return changed, settle(air, source, base, lifts, labels["loss"][changed], changed)[0]
 
 
 def at_transmitter(source: Source, vehicles: Vehicles) -> bool:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rmtools.kernel import hot_kernel
-from rmtools.radio.dpm.labels import CLOSED, KEPT, KNOWN, LABEL, NONE, OPEN, SOURCE, TRIED
+from rmtools.radio.dpm.labels import CLOSED, KEPT, KNOWN, LABEL, LEG_CUT, NONE, OPEN, SOURCE, TRIED
 from rmtools.radio.dpm.visibility import ROOF
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.space import Air, Source
     from rmtools.types import ByteArray, FloatArray, IntArray, LabelArray
 
-LEG_CUT, CHECK_GIVER, START, TOUCHED = 1, 2, 4, 8
-"""Why a KNOWN label may not hold: a vehicle stands on its last leg; a neighbour has no known
-label. START excuses the second: the transmitter is next to the pixel. TOUCHED: the node has been
+CHECK_GIVER, START, TOUCHED = 2, 4, 8
+"""Why a KNOWN label may not hold, beside LEG_CUT: a neighbour has no known
+label. START excuses that: the transmitter is next to the pixel. TOUCHED: the node has been
 searched for."""
 
 
@@ -33,6 +33,8 @@ class Knowledge(NamedTuple):
         Their labels once more, in this order.
     start
         Last bend of each node in it, shape (side * side,): what is asked most lies together.
+    hop
+        Cost of lifting its last leg over vehicles in dB, as in Lifts.
     watch
         LEG_CUT, CHECK_GIVER and START flags of KNOWN nodes, shape (side * side,).
     """
@@ -42,6 +44,7 @@ class Knowledge(NamedTuple):
     loss: FloatArray
     parent: IntArray
     start: IntArray
+    hop: FloatArray
     watch: ByteArray
 
 
@@ -51,6 +54,7 @@ NO_KNOWLEDGE = Knowledge(
     np.empty(0),
     np.empty(0, np.int32),
     np.empty(0, np.int32),
+    np.empty(0),
     np.empty(0, np.uint8),
 )
 

@@ -30,6 +30,9 @@ OPEN, KNOWN, TRIED, CLOSED, KEPT = range(5)
 that may still hold; the same, and meanwhile it has been offered another one; final; final with the
 label of the scene without vehicles."""
 
+LEG_CUT = 1
+"""Flag of a node: a vehicle stands on its last leg."""
+
 LABEL = np.dtype(
     [
         ("loss", "f8"),  # dB; infinite without a path

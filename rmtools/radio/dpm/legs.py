@@ -9,8 +9,7 @@ import numpy as np
 
 from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.equation import bend_loss_db, distance_loss_db
-from rmtools.radio.dpm.known import LEG_CUT
-from rmtools.radio.dpm.labels import SOURCE, place
+from rmtools.radio.dpm.labels import LEG_CUT, SOURCE, place
 from rmtools.radio.dpm.vehicles import over_vehicles
 from rmtools.radio.dpm.visibility import STREET, Point, stops
 
@@ -23,9 +22,32 @@ ROUNDING_PX = 1e-9
 """Far more than the rounding of a product of coordinates."""
 
 
-LIFTED = np.dtype([("loss", "f8"), ("over", "f8"), ("bends", "i4")], align=True)
-"""A path that is lifted over vehicles: its loss, what of it is for vehicles (both in dB), and how
-many bends are over vehicles; 0 where none is needed."""
+class Lifts(NamedTuple):
+    """The paths of a scene, lifted over the vehicles that cut their legs.
+
+    Attributes
+    ----------
+    watch
+        LEG_CUT flags of the nodes, among others, shape (side * side,).
+    hop
+        Cost of lifting the last leg of a node in dB, 0 where that is not known yet.
+    bends
+        Bends over vehicles on the whole path, -1 where that is not known yet.
+    over, loss
+        Cost of these bends, and loss of the lifted path, in dB, where `bends` is known.
+    """
+
+    watch: ByteArray
+    hop: FloatArray
+    bends: IntArray
+    over: FloatArray
+    loss: FloatArray
+
+
+def new_lifts(count: int) -> Lifts:
+    """Room for some nodes; made once, because new memory is slow."""
+    hop, over, loss = (np.empty(count) for _ in range(3))
+    return Lifts(np.empty(count, np.uint8), hop, np.empty(count, np.int16), over, loss)
 
 
 class Legs(NamedTuple):
@@ -129,46 +151,53 @@ def mark_cut_legs(
 
 @hot_kernel
 def lift(
-    air: Air,
-    source: Source,
-    labels: LabelArray,
-    order: IntArray,
-    watch: ByteArray,
-    lifted: LabelArray,
+    air: Air, source: Source, labels: LabelArray, legs: Legs, lifts: Lifts, nodes: IntArray
 ) -> None:
-    """What the paths cost when all cut legs on them are lifted over the vehicles.
+    """Lift the paths to some nodes over the vehicles.
 
     Parameters
     ----------
     air, source
         The scene with vehicles.
-    labels, order
-        Labels of the scene without them, and the nodes in the order in which they became final.
-    watch
-        From :func:`mark_cut_legs`.
-    lifted
-        Zero; filled in where a path has a cut leg.
+    labels, legs
+        Labels of the scene without them, and the last legs.
+    lifts
+        With the cut legs marked; filled in.
+    nodes
+        The nodes.
     """
-    for i in range(order.size):
-        p = order[i]
-        a, loss, length = labels[p].parent, labels[p].loss, labels[p].length
-        cut = watch[p] & LEG_CUT != 0
-        if not cut and (a == SOURCE or lifted[a].bends == 0):
-            continue
-        if a != SOURCE:
-            lifted[p].bends, lifted[p].over = lifted[a].bends, lifted[a].over
-        if cut:
-            start, at = (
-                place(air.raster, labels, source.at, a),
-                place(air.raster, labels, source.at, p),
-            )
-            _, angle = over_vehicles(air.vehicles, start, at)
-            lifted[p].bends += 1
-            lifted[p].over += bend_loss_db(air.eq, angle)
-            if a == SOURCE:
-                loss -= distance_loss_db(air.eq, length, los=True)
-                loss += distance_loss_db(air.eq, length, los=False)
-        lifted[p].loss = loss + lifted[p].over
+    start, bends = legs.start, lifts.bends
+    for i in range(nodes.size):
+        while bends[nodes[i]] < 0:
+            p = nodes[i]
+            while start[p] >= 0 and bends[start[p]] < 0:
+                p = start[p]
+            a = start[p]
+            bends[p] = bends[a] if a >= 0 else 0
+            lifts.over[p] = lifts.over[a] if a >= 0 else 0.0
+            lifts.loss[p] = labels[p].loss
+            if lifts.watch[p] & LEG_CUT:
+                bends[p] += 1
+                lifts.over[p] += lift_leg(air, source, labels, lifts.hop, a, p)
+                if a == SOURCE:
+                    length = labels[p].length
+                    lifts.loss[p] -= distance_loss_db(air.eq, length, los=True)
+                    lifts.loss[p] += distance_loss_db(air.eq, length, los=False)
+            lifts.loss[p] += lifts.over[p]
+
+
+@hot_kernel
+def lift_leg(
+    air: Air, source: Source, labels: LabelArray, hop: FloatArray, a: int, p: int
+) -> float:
+    """Cost of lifting the last leg of a node over the vehicles, in dB; remembered in `hop`."""
+    if hop[p] == 0.0:
+        start = place(air.raster, labels, source.at, a)
+        at = place(air.raster, labels, source.at, p)
+        start_kind = STREET if a == SOURCE else int(labels[a].kind)
+        _, angle = over_vehicles(air.vehicles, start, start_kind, at, int(labels[p].kind))
+        hop[p] = bend_loss_db(air.eq, angle)
+    return hop[p]
 
 
 class _Shadow(NamedTuple):

@@ -23,7 +23,6 @@ from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.equation import bend_loss_db, distance_loss_db, gain_db
 from rmtools.radio.dpm.known import (
     CHECK_GIVER,
-    LEG_CUT,
     NO_KNOWLEDGE,
     TOUCHED,
     Knowledge,
@@ -39,6 +38,7 @@ from rmtools.radio.dpm.labels import (
     CLOSED,
     KEPT,
     KNOWN,
+    LEG_CUT,
     NONE,
     OPEN,
     OVER_ROOF,
@@ -48,6 +48,7 @@ from rmtools.radio.dpm.labels import (
     new_states,
     place,
 )
+from rmtools.radio.dpm.legs import lift_leg
 from rmtools.radio.dpm.queue import Queue, front, new_queue, push, remove
 from rmtools.radio.dpm.space import Air, Source, distance, over_roofs, straight, turn
 from rmtools.radio.dpm.vehicles import over_vehicles
@@ -92,14 +93,16 @@ def fill_yards(
     ndarray
         Nodes of these yards and around them.
     """
-    unreached = np.flatnonzero(state == OPEN)
+    is_open = state == OPEN
+    if not is_open.any():
+        return np.empty(0, np.int32)
+    unreached = np.flatnonzero(is_open)
     step = np.array([-1, 0, 1])
     around = unreached[:, None, None] + air.raster.side * step[:, None] + step
     around = np.unique(around)
-    if around.size:
-        starts = around[labels["loss"][around] < np.inf].astype(np.int32)
-        state[starts] = OPEN
-        spread(air, source, labels, state, NO_KNOWLEDGE, starts, queue, THROUGH_WALLS)
+    starts = around[labels["loss"][around] < np.inf].astype(np.int32)
+    state[starts] = OPEN
+    spread(air, source, labels, state, NO_KNOWLEDGE, starts, queue, THROUGH_WALLS)
     return around
 
 
@@ -123,7 +126,7 @@ def _light(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> in
                 else:
                     lit = (
                         blocker(source.at, STREET, at, kind, walls) == FREE
-                        and blocker(source.at, STREET, at, kind, vehicles.walls) == FREE
+                        and over_vehicles(vehicles, source.at, STREET, at, kind)[0] < 0.0
                     )
                 if lit:
                     label.length = straight(source, at) * raster.resolution_m
@@ -169,7 +172,7 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
     """
     raster, walls, vehicles, eq = air
     side, resolution_m = raster
-    before, order, known_loss, known_parent, known_start, watch = known
+    before, order, known_loss, known_parent, known_start, hop, watch = known
     least = eq.bend_offset_db
     for i in range(starts.size):
         push(queue, labels, starts[i])
@@ -318,19 +321,22 @@ def spread(  # noqa: C901, PLR0912, PLR0915 - one loop; calls cost more than the
                 hops = 0
                 step = a == f and (giver.kind == ROOF or at_kind == ROOF)
                 if not (step or forced):
+                    angle = math.inf
                     if clear:
                         cut = watch[q] & LEG_CUT != 0
                     else:
                         by = blocker(start, start_kind, at, at_kind, walls)
-                        cut = (
-                            by == FREE
-                            and blocker(start, start_kind, at, at_kind, vehicles.walls) != FREE
-                        )
+                        cut = False
+                        if by == FREE:
+                            share, angle = over_vehicles(vehicles, start, start_kind, at, at_kind)
+                            cut = share >= 0.0
                     if cut:
                         # over the vehicles on a straight line
-                        _, angle = over_vehicles(vehicles, start, at)
-                        over = bend_loss_db(eq, angle)
                         hops = 1
+                        if clear:
+                            over = lift_leg(air, source, labels, hop, a, q)
+                        else:
+                            over = bend_loss_db(eq, angle)
                         new_extra += over
                         new_loss += over
                         if a == SOURCE:

@@ -12,13 +12,13 @@ from rmtools.radio.checks import check_buildings, check_obstacles, check_transmi
 from rmtools.radio.dpm.equation import Equation
 from rmtools.radio.dpm.frames import (
     at_transmitter,
-    lift_paths,
+    cut_legs,
     settle,
     solve_base,
     solve_frame,
 )
-from rmtools.radio.dpm.known import LEG_CUT
-from rmtools.radio.dpm.labels import BENDS, OVER_ROOF, Raster, copy_labels, new_labels
+from rmtools.radio.dpm.labels import BENDS, LEG_CUT, OVER_ROOF, Raster, copy_labels, new_labels
+from rmtools.radio.dpm.legs import new_lifts
 from rmtools.radio.dpm.presets import Preset, resolve
 from rmtools.radio.dpm.queue import new_queue
 from rmtools.radio.dpm.search import path_search
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from rmtools.grid import Grid
     from rmtools.scene import Scene
-    from rmtools.types import BoolArray, ByteArray, FloatArray, LabelArray
+    from rmtools.types import BoolArray, ByteArray, FloatArray, IntArray, LabelArray
 
 LEVEL_PX = 1e-6
 """Sight lines this little below a roof still pass, so that equal heights do."""
@@ -217,7 +217,8 @@ class DominantPathSolver:
         vehicles = self._vehicles(prepared, obstacles)
         source = self._source(prepared, transmitter)
         labels = copy_labels(prepared.labels)
-        path_search(self._air(prepared, transmitter, vehicles), source, labels)
+        air = self._air(prepared, transmitter, vehicles)
+        path_search(air, source, labels)
         found = Paths(labels, _lifted_legs(labels))
         if not vehicles.discs.size:
             pathloss_db = _map(prepared, labels["loss"])
@@ -225,10 +226,11 @@ class DominantPathSolver:
             return Detailed(pathloss_db, classes, prepared.grid, source, vehicles, found)
         without = self._air(prepared, transmitter, prepared.no_vehicles)
         base = solve_base(without, source, copy_labels(prepared.labels))
-        lifts = lift_paths(self._air(prepared, transmitter, vehicles), source, base)
-        loss, is_lifted = settle(base, lifts, labels["loss"], np.arange(labels.size))
+        lifts = new_lifts(labels.size)
+        cut_legs(air, source, base, lifts)
+        loss, is_lifted = settle(air, source, base, lifts, labels["loss"], _all(labels))
         above = base.labels["classes"]
-        bends = np.minimum((above & BENDS) + lifts.lifted["bends"], BENDS).astype(np.uint8)
+        bends = np.minimum((above & BENDS) + lifts.bends, BENDS).astype(np.uint8)
         classes = np.where(is_lifted, bends | (above & OVER_ROOF), labels["classes"])
         return Detailed(
             _map(prepared, loss),
@@ -271,7 +273,8 @@ class DominantPathSolver:
     ) -> FloatArray:
         """Maps of all frames, shape (F, n, n)."""
         source = self._source(prepared, transmitter)
-        labels, queue = copy_labels(prepared.labels), new_queue(prepared.labels.size)
+        labels, size = copy_labels(prepared.labels), prepared.labels.size
+        queue, lifts = new_queue(size), new_lifts(size)
         without = self._air(prepared, transmitter, prepared.no_vehicles)
         base = solve_base(without, source, labels)
         maps = np.tile(_map(prepared, base.plain), (len(frames), 1, 1))
@@ -281,10 +284,11 @@ class DominantPathSolver:
             if at_transmitter(source, vehicles):
                 from_scratch = copy_labels(prepared.labels)
                 path_search(air, source, from_scratch)
-                lifts, nodes = lift_paths(air, source, base), np.arange(labels.size)
-                maps[k] = _map(prepared, settle(base, lifts, from_scratch["loss"], nodes)[0])
+                cut_legs(air, source, base, lifts)
+                loss, _ = settle(air, source, base, lifts, from_scratch["loss"], _all(labels))
+                maps[k] = _map(prepared, loss)
                 continue
-            changed, loss = solve_frame(air, source, base, labels, queue)
+            changed, loss = solve_frame(air, source, base, lifts, labels, queue)
             row, col = np.divmod(changed, prepared.grid.n + 2)
             loss[prepared.mask[row - 1, col - 1]] = np.nan
             maps[k, row - 1, col - 1] = loss
@@ -325,6 +329,11 @@ def _classes(prepared: PreparedScene, classes: ByteArray) -> ByteArray:
     """Classes of the nodes as a map, shape (n, n)."""
     side = prepared.grid.n + 2
     return np.where(prepared.mask, np.uint8(0), classes.reshape(side, side)[1:-1, 1:-1])
+
+
+def _all(labels: LabelArray) -> IntArray:
+    """All nodes."""
+    return np.arange(labels.size, dtype=np.int32)
 
 
 def _lifted_legs(labels: LabelArray) -> BoolArray:
