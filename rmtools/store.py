@@ -376,6 +376,15 @@ class Store:
         return name in self._group
 
     @property
+    def array_names(self) -> list[str]:
+        """Names of all arrays, sorted."""
+        return sorted(self._group.array_keys())
+
+    def array(self, name: str) -> Any:
+        """An array of the store as a :class:`zarr.Array`, for those who copy or slice it."""
+        return self._group[name]
+
+    @property
     def scene_names(self) -> list[str]:
         """Names of the scenes in order."""
         return [scene["name"] for scene in self._group.attrs["scenes"]]
