@@ -45,7 +45,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype, device: torch.device | str =
 def scale_grey(levels: Tensor, grey: GreyTransform) -> Tensor:
     """Grey levels as float32 by a convention's transform; a new tensor of the same shape."""
     values = empty(levels.shape, torch.float32, levels.device)
-    torch.div(levels, grey.divisor, out=values)
+    values.copy_(levels).div_(grey.divisor)
     if grey.threshold:
         values.clamp_(min=grey.threshold).sub_(grey.threshold).div_(1.0 - grey.threshold)
     if grey.factor != 1.0:
