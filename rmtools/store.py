@@ -8,6 +8,7 @@ file. docs/store.md lists every array with its unit.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import warnings
@@ -35,7 +36,7 @@ from rmtools.store_format import (
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks, VehicleSize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rmtools.scene import Scene
@@ -85,8 +86,6 @@ class Store:
         attributes
             JSON values for the root: title, seed, recipe digest.
         """
-        import zarr
-
         from rmtools.city.rasters import building_height, building_mask, road_mask
 
         grids = {scene.grid for scene in scenes}
@@ -96,26 +95,55 @@ class Store:
                 remedy="Give at least one scene, one grid for all, and every scene its own name.",
             )
         grid = grids.pop()
+        everything = {**root_attributes(grid, scenes), **attributes}
+        with cls.building(path, grid, everything) as store:
+            for index, scene in enumerate(scenes):
+                store.write_static(
+                    index, building_mask(scene), building_height(scene), road_mask(scene)
+                )
+        return cls.open(path, mode="r+")
+
+    @classmethod
+    @contextlib.contextmanager
+    def building(cls, path: Path, grid: Grid, attributes: Mapping[str, Any]) -> Iterator[Store]:
+        """A new store to be filled; it appears at `path` when the block ends without error.
+
+        Parameters
+        ----------
+        path
+            Folder of the store; one that lies there is replaced.
+        grid
+            Grid of all scenes.
+        attributes
+            All root attributes, as :func:`~rmtools.store_format.root_attributes` makes them; the
+            list ``scenes`` says how many scenes there are.
+        """
+        import zarr
+
         partial = path.with_name(path.name + PARTIAL_SUFFIX)
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
         group: Any = zarr.open_group(partial, mode="w", zarr_format=3)
-        group.attrs.update({**root_attributes(grid, scenes), **attributes})
-        store = cls(partial, group)
+        group.attrs.update(dict(attributes))
+        store, scenes = cls(partial, group), attributes["scenes"]
         store._make(STATIC, {"scene": len(scenes), "y": grid.n, "x": grid.n})
         group["x"][:], group["y"][:] = grid.x_centres(), grid.y_centres()
         for name in ("easting", "northing"):
-            corner = [getattr(scene.frame, f"{name}_m") for scene in scenes]
+            corner = [scene.get(f"{name}_m") for scene in scenes]
             group[f"scene_{name}"][:] = [np.nan if value is None else value for value in corner]
-        for index, scene in enumerate(scenes):
-            group["buildings"][index] = building_mask(scene).astype(np.uint8)
-            group["building_height"][index] = building_height(scene).astype(np.float32)
-            group["roads"][index] = road_mask(scene).astype(np.uint8)
+        yield store
         store._consolidate()
         if path.exists():
             shutil.rmtree(path)
         partial.rename(path)
-        return cls.open(path, mode="r+")
+
+    def write_static(
+        self, scene: int, buildings: BoolArray, building_height_m: FloatArray, roads: BoolArray
+    ) -> None:
+        """Write the static layers of a scene, each of shape (n, n)."""
+        self._group["buildings"][scene] = buildings.astype(np.uint8)
+        self._group["building_height"][scene] = building_height_m.astype(np.float32)
+        self._group["roads"][scene] = roads.astype(np.uint8)
 
     @classmethod
     def open(cls, path: Path, mode: str = "r") -> Store:
