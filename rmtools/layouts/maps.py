@@ -234,6 +234,7 @@ def open_maps(path: Path, scale: ScaleName | None = None) -> MapSource:
     openers = (
         packed_reader.PackedMaps,
         sources.StoreMaps,
+        sources.SeerMaps,
         sources.MotionMaps,
     )
     for opener in openers:
@@ -256,3 +257,14 @@ def image_scale(source: MapSource, asked: ScaleName | None) -> None:
             where=source.path,
             remedy=f"Leave the scale out, or read path loss (a store) with scale={asked!r}.",
         )
+
+
+def not_computed(source: MapSource, kind: str, scene: int, traj: int, tx: int) -> InputError:
+    """The error to raise at maps of which no pixel was computed."""
+    return InputError(
+        f"scene {source.scene_names[scene]!r} has no {kind} of trajectory {traj}, transmitter "
+        f"{tx}.",
+        where=source.path,
+        remedy="Run `rmtools simulate` first, or leave out what there is not (IRT4 of "
+        "RadioMapSeer has two transmitters a map).",
+    )

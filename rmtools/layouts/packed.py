@@ -54,6 +54,7 @@ def pack(
     *,
     values: Values = "uint8",
     kinds: Sequence[str] | None = None,
+    transmitters: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Write a packed cache.
@@ -73,6 +74,8 @@ def pack(
         between 64 and 128 dB).
     kinds
         Families of maps to take; None for all.
+    transmitters
+        How many transmitters of each scene to take, the first ones; None for all.
     progress
         Called with the number of scenes done and their total.
 
@@ -91,6 +94,8 @@ def pack(
     from rmtools import __version__
 
     chosen = {name: source.kinds[source.the_kind(name)] for name in kinds or source.kinds}
+    if transmitters is not None:
+        chosen = {n: k._replace(tx=min(k.tx, max(transmitters, 1))) for n, k in chosen.items()}
     if values not in MEANING or not chosen or not source.scene_names:
         raise RecipeError(
             f"{len(chosen)} kinds of {len(source.scene_names)} scenes as {values!r} cannot be "

@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmtools.layouts.maps import ALL, SCALES, Kind, MapSource, ScaleName, image_scale
+from rmtools.city.seer import ATTRIBUTION as SEER_ATTRIBUTION
+from rmtools.layouts.maps import (
+    ALL,
+    SCALES,
+    Kind,
+    MapSource,
+    ScaleName,
+    image_scale,
+    not_computed,
+)
 from rmtools.layouts.motion_format import DESCRIPTION_NAME, LAYOUT_NAME
 from rmtools.layouts.motion_reader import MotionLayout
+from rmtools.layouts.seer_description import read_description as read_seer_description
+from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
+from rmtools.layouts.seer_format import has_cars
+from rmtools.layouts.seer_reader import SeerLayout, is_layout
 from rmtools.store import STORE_NAME, Store
-from rmtools.units import MOTION_SCALE
+from rmtools.units import MOTION_SCALE, SEER_SCALE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +77,12 @@ class StoreMaps(MapSource):
         """Path loss as stored, see :meth:`MapSource.pathloss_db`."""
         array = self.store.array(kind)
         if self.kinds[kind].vehicles:
-            return np.asarray(array[scene, traj, tx, frames])
-        return np.asarray(array[scene, tx])[None][frames]
+            found = np.asarray(array[scene, traj, tx, frames])
+        else:
+            found = np.asarray(array[scene, tx])[None][frames]
+        if np.isnan(found).all():
+            raise not_computed(self, kind, scene, traj, tx)
+        return found
 
     def buildings(self, scene: int) -> BoolArray:
         """See :meth:`MapSource.buildings`."""
@@ -176,3 +193,81 @@ class MotionMaps(MapSource):
     def _described(self, what: str) -> None:
         if self.files.description is None:
             raise self.lacks(what)
+
+
+class SeerMaps(MapSource):
+    """The RadioMapSeer layout: grey images; kinds are its simulators ``DPM``, ``carsDPM``, ...
+
+    Scenes are called as their files, such as ``"159"``. Of a part of the dataset a kind has as
+    many transmitters as the highest number found; what is missing is named when it is read.
+    """
+
+    layout = "seer"
+    signs = "gain/DPM or another simulator's folder"
+
+    def __init__(self, path: Path, scale: ScaleName | None = None) -> None:
+        self.path = path
+        self.scale = SEER_SCALE
+        image_scale(self, scale)
+        self.files = SeerLayout(path)
+        about = read_seer_description(self.files.root)
+        self.title = about.title if about else "RadioMapSeer"
+        self.licence = about.licence if about else []
+        self.attribution = about.attribution if about else [SEER_ATTRIBUTION]
+        self.grid = self.files.grid
+        self.scene_names = [str(number) for number in self.files.maps]
+        listed = {
+            name: [tx for m in self.files.maps for tx in self.files.transmitters(name, m)[-1:]]
+            for name in self.files.simulators
+        }
+        self.kinds = {
+            name: Kind(1, max(last) + 1, 1, has_cars(name)) for name, last in listed.items() if last
+        }
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether the layout lies at a path."""
+        return is_layout(path) or is_layout(path / SEER_NAME)
+
+    def grey(
+        self,
+        kind: str,
+        scene: int,
+        traj: int,  # noqa: ARG002 - maps have one
+        tx: int,
+        frames: slice = ALL,
+    ) -> ByteArray:
+        """Grey levels as in the images, see :meth:`MapSource.grey`."""
+        return self.files.grey(kind, self.files.maps[scene], tx)[None][frames]
+
+    def pathloss_db(
+        self,
+        kind: str,
+        scene: int,
+        traj: int,  # noqa: ARG002 - maps have one
+        tx: int,
+        frames: slice = ALL,
+    ) -> FloatArray:
+        """Path loss decoded from the images, see :meth:`MapSource.pathloss_db`."""
+        return self.files.pathloss_db(kind, self.files.maps[scene], tx)[None][frames]
+
+    def buildings(self, scene: int) -> BoolArray:
+        """Building image, half a pixel beside the pixels without gain (docs/seer.md)."""
+        return self.files.buildings(self.files.maps[scene])
+
+    def inside_buildings(self, scene: int) -> BoolArray:
+        """Pixels whose centre is in a polygon; without polygons the building image."""
+        inside = self.files.inside_buildings(self.files.maps[scene])
+        return self.buildings(scene) if inside is None else inside
+
+    def roads(self, scene: int) -> BoolArray:
+        """Road image: centre lines, one pixel wide."""
+        return self.files.roads(self.files.maps[scene])
+
+    def vehicles(self, scene: int, traj: int) -> BoolArray:  # noqa: ARG002 - maps have one
+        """See :meth:`MapSource.vehicles`."""
+        return self.files.cars(self.files.maps[scene])[None]
+
+    def transmitter_pixels(self, scene: int) -> IntArray:
+        """See :meth:`MapSource.transmitter_pixels`."""
+        return self.files.transmitter_pixels(self.files.maps[scene])
