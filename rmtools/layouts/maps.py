@@ -229,10 +229,11 @@ def open_maps(path: Path, scale: ScaleName | None = None) -> MapSource:
     RecipeError
         The dataset is made of images of another scale.
     """
-    from rmtools.layouts import packed_reader, sources
+    from rmtools.layouts import hdf5_reader, packed_reader, sources
 
     openers = (
         packed_reader.PackedMaps,
+        hdf5_reader.Hdf5Maps,
         sources.StoreMaps,
         sources.SeerMaps,
         sources.MotionMaps,
