@@ -19,6 +19,7 @@ def build() -> dict[str, dict[str, Any]]:
     from rmtools.city.sources import SourceReport
     from rmtools.findings import Report
     from rmtools.layouts.motion_format import MotionDescription
+    from rmtools.layouts.packed_format import PackedDescription
     from rmtools.layouts.seer_description import SeerDescription
     from rmtools.metrics.evaluation import Evaluation
     from rmtools.metrics.protocol import Protocol
@@ -32,6 +33,7 @@ def build() -> dict[str, dict[str, Any]]:
         "ledger-entry": LedgerEntry,
         "metrics-protocol": Protocol,
         "motion-dataset": MotionDescription,
+        "packed": PackedDescription,
         "seer-dataset": SeerDescription,
         "recipe": Recipe,
         "scene-member": SceneMember,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from rmtools.layouts.motion_format import Names
+from rmtools.layouts.packed_format import ScaleName, Values
 
 
 class MotionConfig(BaseModel):
@@ -30,6 +31,24 @@ class SeerConfig(BaseModel):
     )
 
 
+class Hdf5Config(BaseModel):
+    """The HDF5 layout; there is nothing to choose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PackedConfig(BaseModel):
+    """The packed training cache."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    values: Values = Field(
+        default="uint8",
+        description="Grey levels (uint8, what published models train on) or path loss in dB",
+    )
+    scale: ScaleName = Field(default="radiomapmotion", description="Scale of the grey levels")
+
+
 class LayoutsConfig(BaseModel):
     """Which file layouts are written from the store."""
 
@@ -41,5 +60,13 @@ class LayoutsConfig(BaseModel):
     seer: SeerConfig | None = Field(
         default=None,
         description="RadioMapSeer's tree; needs solver.static_maps; null for none, {} for the "
+        "defaults",
+    )
+    hdf5: Hdf5Config | None = Field(
+        default=None, description="One HDF5 file, dataset.h5; null for none, {} for it"
+    )
+    packed: PackedConfig | None = Field(
+        default=None,
+        description="A training cache that is mapped into memory; null for none, {} for the "
         "defaults",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmtools import __version__
 from rmtools.files import sha256_json
-from rmtools.run import seer_steps, steps
+from rmtools.run import file_steps, seer_steps, steps
 from rmtools.run.workspace import REPORT_NAME, VALIDATION_NAME, Workspace
 from rmtools.splits.manifest import SPLIT_NAME
 
@@ -161,6 +161,25 @@ STAGES: dict[str, Stage] = {
             seer_steps.seer_units,
             ready=seer_steps.require_static_maps,
             clear=seer_steps.clear_seer,
+        ),
+        Stage(
+            "hdf5",
+            "hdf5 file",
+            ("pathloss",),
+            lambda space: space.recipe.layouts.model_dump(mode="json")["hdf5"],
+            file_steps.write_hdf5,
+            file_steps.hdf5_units,
+            clear=steps.remover(file_steps.HDF5_NAME),
+        ),
+        Stage(
+            "packed",
+            "packed cache",
+            ("pathloss",),
+            lambda space: space.recipe.layouts.model_dump(mode="json")["packed"],
+            file_steps.write_packed,
+            file_steps.packed_units,
+            clear=file_steps.clear_packed,
+            cheap=True,
         ),
         Stage(
             "validation",
