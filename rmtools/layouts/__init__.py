@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rmtools.layouts.datasets import SequenceForecast, SparseSamples, StaticMaps, collate
     from rmtools.layouts.maps import MapSource, open_maps
     from rmtools.layouts.packed import pack
-    from rmtools.layouts.restore import restore
+    from rmtools.layouts.to_store import restore
 
 _HOMES = {
     "CONVENTIONS": "conventions",
@@ -26,7 +26,7 @@ _HOMES = {
     "collate": "datasets",
     "open_maps": "maps",
     "pack": "packed",
-    "restore": "restore",
+    "restore": "to_store",
 }
 
 __all__ = [

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, default_collate
 
 from rmtools.errors import RecipeError
 from rmtools.layouts.conventions import Convention, find_convention
-from rmtools.layouts.maps import MapSource, open_maps
+from rmtools.layouts.maps import LayerMissingError, MapSource, open_maps
 from rmtools.layouts.selection import select
 from rmtools.layouts.tensors import build_maps, build_windows, empty, planes_of
 from rmtools.seeds import generator
@@ -65,8 +65,9 @@ class MapDataset(Dataset[Any]):
     """What all datasets of radio maps have in common.
 
     Every sample is a dict of ``input``, ``target`` and ``meta``: the indices ``scene``, ``traj``,
-    ``tx``, ``frame`` (of the target, its first), the transmitter's ``tx_row`` and ``tx_col``, and
-    ``gain_db``, the two numbers (slope, intercept) that turn the target into path gain in dB.
+    ``tx``, ``frame`` (of the target, its first), the transmitter's ``tx_row`` and ``tx_col`` (-1
+    where images to be forecast do not say), and ``gain_db``, the two numbers (slope, intercept)
+    that turn the target into path gain in dB.
 
     Attributes
     ----------
@@ -162,16 +163,21 @@ class MapDataset(Dataset[Any]):
     def _meta(self, at: IntArray, frames: IntArray) -> Batch:
         """Ids of a batch; `at` holds (scene, traj, tx)."""
         pixels = np.array([self._pixel(scene, tx) for scene, _, tx in at.tolist()], np.int64)
-        columns = np.column_stack([at, frames, pixels])
+        columns = torch.from_numpy(np.column_stack([at, frames, pixels]).T.copy())
         names = ("scene", "traj", "tx", "frame", "tx_row", "tx_col")
-        meta: Batch = {name: torch.from_numpy(columns[:, i].copy()) for i, name in enumerate(names)}
-        meta["gain_db"] = self._gain_db.repeat(len(at), 1)
-        return meta
+        ids = dict(zip(names, columns, strict=True))
+        return {**ids, "gain_db": self._gain_db.expand(len(at), 2)}
 
     def _pixel(self, scene: int, tx: int) -> tuple[int, int]:
-        """Row and column of a transmitter."""
+        """Row and column of a transmitter; -1 where images alone are to be forecast."""
         if scene not in self._transmitters:
-            self._transmitters[scene] = self.source.transmitter_pixels(scene)
+            try:
+                self._transmitters[scene] = self.source.transmitter_pixels(scene)
+            except LayerMissingError:
+                if self.task != "forecast":
+                    raise
+                every = self.source.kinds[self.kind].tx
+                self._transmitters[scene] = np.full((every, 2), -1)
         row, col = self._transmitters[scene][tx]
         return int(row), int(col)
 
