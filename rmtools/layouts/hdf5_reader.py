@@ -111,7 +111,8 @@ class Hdf5File:
         for name, spec in specs.items():
             if spec is not None and spec.dims == (name,):
                 self.lengths[name] = self._file[name].shape[0]
-                if not (name == "vehicle") <= self.lengths[name] + 1 <= MAX_LENGTHS[name] + 1:
+                least = 0 if name == "vehicle" else 1
+                if not least <= self.lengths[name] <= MAX_LENGTHS[name]:
                     raise ValueError(f"{self.lengths[name]} in the dimension {name!r}")
         for name, spec in specs.items():
             found = self._file[name]
