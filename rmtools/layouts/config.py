@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rmtools.layouts.maps import ScaleName
 from rmtools.layouts.motion_format import Names
-from rmtools.layouts.packed_format import ScaleName, Values
+from rmtools.layouts.packed_format import Values
 
 
 class MotionConfig(BaseModel):

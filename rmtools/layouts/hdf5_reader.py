@@ -17,7 +17,7 @@ from rmtools.layouts.hdf5 import (
     LAYOUT_ATTRIBUTE,
     SCENES,
 )
-from rmtools.layouts.maps import ALL, SCALES, Kind, MapSource, ScaleName, not_computed
+from rmtools.layouts.maps import ALL, Kind, MapSource, ScaleName, not_computed
 from rmtools.radio.receivers import inside_buildings
 from rmtools.store_format import (
     MAPS_NAME,
@@ -28,7 +28,7 @@ from rmtools.store_format import (
     TRANSMITTERS,
     of_simulator,
 )
-from rmtools.units import MOTION_SCALE
+from rmtools.units import MOTION_SCALE, SCALES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from rmtools.errors import InputError, RecipeError
-from rmtools.units import MOTION_SCALE, SEER_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from rmtools.units import GreyScale
 
 ScaleName = Literal["radiomapmotion", "radiomapseer"]
-SCALES: dict[str, GreyScale] = {scale.name: scale for scale in (MOTION_SCALE, SEER_SCALE)}
 
 ALL = slice(None)
 

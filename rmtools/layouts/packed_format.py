@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rmtools.layouts.maps import ScaleName
 from rmtools.layouts.motion_format import ROW_ORDER
 
 LAYOUT_NAME = "packed"
@@ -21,7 +22,6 @@ MASK_DIMS = ("scene", "traj", "frame", "y", "x")
 MAP_DIMS = ("scene", "traj", "tx", "frame", "y", "x")
 
 Values = Literal["uint8", "float16", "float32"]
-ScaleName = Literal["radiomapmotion", "radiomapseer"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 MEANING = {

@@ -10,12 +10,14 @@ from rmtools.errors import InputError
 from rmtools.files import read_model, sha256_file
 from rmtools.grid import Grid
 from rmtools.layouts import packed_format as fmt
-from rmtools.layouts.maps import ALL, SCALES, Kind, MapSource, image_scale
+from rmtools.layouts.maps import ALL, Kind, MapSource, image_scale
+from rmtools.units import SCALES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rmtools.layouts.packed_format import PackedArray, ScaleName
+    from rmtools.layouts.maps import ScaleName
+    from rmtools.layouts.packed_format import PackedArray
     from rmtools.types import BoolArray, ByteArray, FloatArray, IntArray
 
 _REMEDY = "Write it again with `rmtools pack`."

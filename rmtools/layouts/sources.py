@@ -9,7 +9,6 @@ import numpy as np
 from rmtools.city.seer import ATTRIBUTION as SEER_ATTRIBUTION
 from rmtools.layouts.maps import (
     ALL,
-    SCALES,
     Kind,
     MapSource,
     ScaleName,
@@ -23,7 +22,7 @@ from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
 from rmtools.layouts.seer_format import has_cars
 from rmtools.layouts.seer_reader import SeerLayout, is_layout
 from rmtools.store import STORE_NAME, Store
-from rmtools.units import MOTION_SCALE, SEER_SCALE
+from rmtools.units import MOTION_SCALE, SCALES, SEER_SCALE
 
 if TYPE_CHECKING:
     from pathlib import Path

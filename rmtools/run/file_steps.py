@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from rmtools.layouts.hdf5 import FILE_NAME as HDF5_NAME
+from rmtools.layouts.hdf5 import FILE_NAME
 from rmtools.layouts.packed_format import LAYOUT_NAME as PACKED_NAME
 from rmtools.run.steps import one_unit
 
@@ -24,7 +24,12 @@ def write_hdf5(space: Workspace, _: str) -> list[Path]:
     """Write the file."""
     from rmtools.layouts.hdf5 import write_hdf5
 
-    return [space.root / name for name in write_hdf5(space.store, space.root / HDF5_NAME)]
+    return [space.root / name for name in write_hdf5(space.store, space.root / FILE_NAME)]
+
+
+def clear_hdf5(space: Workspace) -> None:
+    """Remove the file."""
+    (space.root / FILE_NAME).unlink(missing_ok=True)
 
 
 def packed_units(space: Workspace) -> list[str]:

@@ -169,7 +169,7 @@ STAGES: dict[str, Stage] = {
             lambda space: space.recipe.layouts.model_dump(mode="json")["hdf5"],
             file_steps.write_hdf5,
             file_steps.hdf5_units,
-            clear=steps.remover(file_steps.HDF5_NAME),
+            clear=file_steps.clear_hdf5,
         ),
         Stage(
             "packed",
