@@ -52,7 +52,8 @@ class MapSource(ABC):
     """Radio maps of one dataset, open for reading.
 
     A source says what it was opened by, so it can be pickled and is opened again in the process
-    it arrives in. Subclasses implement :meth:`grey` or :meth:`pathloss_db`, or both.
+    it arrives in. Threads may read from one at the same time. Subclasses implement :meth:`grey`
+    or :meth:`pathloss_db`, or both.
 
     Attributes
     ----------

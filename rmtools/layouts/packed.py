@@ -11,6 +11,8 @@ import hashlib
 import io
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from rmtools.layouts.packed_format import Values
 
 _MASK = "0 = no, 1 = yes"
+_WORKERS = 4
 
 Array = np.ndarray[Any, Any]
 
@@ -117,16 +120,17 @@ def pack(
         name: _write(partial / f"{name}.npy", dims, meaning, (read(s) for s in scenes), len(scenes))
         for name, dims, meaning, read in _layers(source, chosen)
     }
-    for number, (name, kind) in enumerate(chosen.items()):
-        blocks = _reporting(
-            (_maps(source, name, kind, s, values) for s in scenes),
-            number * len(scenes),
-            total,
-            progress,
-        )
-        arrays[name] = _write(
-            partial / f"{name}.npy", MAP_DIMS, MEANING[values], blocks, len(scenes)
-        )
+    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
+        for number, (name, kind) in enumerate(chosen.items()):
+            blocks = _reporting(
+                (_maps(source, name, kind, s, values, pool) for s in scenes),
+                number * len(scenes),
+                total,
+                progress,
+            )
+            arrays[name] = _write(
+                partial / f"{name}.npy", MAP_DIMS, MEANING[values], blocks, len(scenes)
+            )
     scale = source.scale
     description = PackedDescription(
         title=source.title,
@@ -196,15 +200,22 @@ def _has(read: Callable[..., object], *index: int) -> bool:
     return True
 
 
-def _maps(source: MapSource, name: str, kind: Kind, scene: int, values: Values) -> Array:
-    """All maps of a scene, shape (traj, tx, frame, n, n)."""
+def _maps(
+    source: MapSource,
+    name: str,
+    kind: Kind,
+    scene: int,
+    values: Values,
+    pool: ThreadPoolExecutor,
+) -> Array:
+    """All maps of a scene, shape (traj, tx, frame, n, n); threads read and convert them."""
     read = source.grey if values == "uint8" else source.pathloss_db
-    return np.stack(
-        [
-            [read(name, scene, traj, tx).astype(values, copy=False) for tx in range(kind.tx)]
-            for traj in range(kind.traj)
-        ]
-    )
+
+    def sequence(at: tuple[int, int]) -> Array:
+        return read(name, scene, *at).astype(values, copy=False)
+
+    found = list(pool.map(sequence, product(range(kind.traj), range(kind.tx))))
+    return np.stack(found).reshape(kind.traj, kind.tx, *found[0].shape)
 
 
 def _reporting(
