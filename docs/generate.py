@@ -28,6 +28,7 @@ _CODES = {
     ExitCode.INVALID: "a dataset was read, but its content is wrong",
     ExitCode.STORAGE: "the disk is full or read-only, or memory ran out",
     ExitCode.BUSY: "another rmtools works on the same dataset",
+    ExitCode.LEAK: "a split was audited, and its sets have something in common",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",
 }
 

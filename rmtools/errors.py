@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     INVALID = 6
     STORAGE = 7
     BUSY = 8
+    LEAK = 9
     INTERRUPTED = 130
 
 
@@ -84,6 +85,12 @@ class InvalidDatasetError(RmtoolsError):
     """A dataset was read without trouble, but its content is wrong."""
 
     exit_code = ExitCode.INVALID
+
+
+class LeakError(RmtoolsError):
+    """The sets of a split have something in common that the split does not tell."""
+
+    exit_code = ExitCode.LEAK
 
 
 class StorageError(RmtoolsError):

@@ -16,6 +16,7 @@ FOLDER = Path(__file__).resolve().parent
 
 def build() -> dict[str, dict[str, Any]]:
     """All schemas by file name."""
+    from rmtools.audit import AuditReport, Normalisation, Windows
     from rmtools.city.sources import SourceReport
     from rmtools.findings import Report
     from rmtools.layouts.motion_format import MotionDescription
@@ -29,10 +30,12 @@ def build() -> dict[str, dict[str, Any]]:
     from rmtools.splits.manifest import SplitManifest
 
     models = {
+        "audit": AuditReport,
         "evaluation": Evaluation,
         "ledger-entry": LedgerEntry,
         "metrics-protocol": Protocol,
         "motion-dataset": MotionDescription,
+        "normalisation": Normalisation,
         "packed": PackedDescription,
         "seer-dataset": SeerDescription,
         "recipe": Recipe,
@@ -40,6 +43,7 @@ def build() -> dict[str, dict[str, Any]]:
         "split": SplitManifest,
         "tiles-item": SourceReport,
         "validation": Report,
+        "windows": Windows,
     }
     return {
         f"{name}.schema.json": {

@@ -394,7 +394,7 @@ def test_a_leaky_split_gets_two_warnings_however_many_scenes_it_has(tmp_path: Pa
     ]
 
 
-def test_sets_that_share_scenes_through_a_third_are_one_group(store: Store) -> None:
+def test_scenes_meet_where_neither_is_in_all_sets_of_the_other(store: Store) -> None:
     split = manifest(
         store,
         a=SplitSet(scenes=["fake_000", "fake_001"], trajectories=[0], sequences=4),
@@ -403,7 +403,8 @@ def test_sets_that_share_scenes_through_a_third_are_one_group(store: Store) -> N
         d=SplitSet(scenes=["fake_004"], sequences=4),
     )
     assert findings(split, store, "warning") == [
-        "ground: squares of different sets touch: a+b+c/d 1 (such as fake_003 and fake_004)"
+        "ground: squares of different sets touch: a+c/b+c 1 (such as fake_001 and fake_002), "
+        "b/d 1 (such as fake_003 and fake_004)"
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rmtools.cli._output import Json, hint, result
+from rmtools.cli._output import Json, hint, result, say
 from rmtools.cli._stages import Overwrite, Set, Workers, carry_out
 
 
@@ -33,12 +33,14 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Make a dataset from a recipe; run it again to resume after any interruption."""
-    from rmtools.errors import InvalidDatasetError
+    from rmtools.audit.model import AuditReport
+    from rmtools.audit.text import verdict
+    from rmtools.errors import InvalidDatasetError, LeakError
     from rmtools.findings import Report
     from rmtools.layouts.motion_format import LAYOUT_NAME
     from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
     from rmtools.run.recipe import load_recipe
-    from rmtools.run.workspace import REPORT_NAME, VALIDATION_NAME
+    from rmtools.run.workspace import AUDIT_NAME, REPORT_NAME, VALIDATION_NAME
     from rmtools.splits.manifest import SPLIT_NAME
     from rmtools.store import STORE_NAME
 
@@ -58,6 +60,7 @@ def run(
         "motion": root / LAYOUT_NAME,
         "seer": root / SEER_NAME,
         "split": root / SPLIT_NAME,
+        "audit": root / AUDIT_NAME,
         "report": root / REPORT_NAME,
     }
     carry_out(
@@ -77,6 +80,17 @@ def run(
             where=root,
             remedy=f"`rmtools validate {root}` lists them all.",
         )
+    audited = AuditReport.read(root / AUDIT_NAME)
+    if audited.undeclared:
+        raise LeakError(
+            f"the dataset is complete but its split {verdict(audited)}; "
+            f"{audited.undeclared[0].finding}.",
+            where=root,
+            remedy=f"`rmtools audit {root}` shows the pairs; choose another kind of split, or a "
+            "buffer, and run again with --overwrite.",
+        )
+    if audited.leaks:
+        say(f"warning: the split {audited.split} {verdict(audited)}")
     hint(f"open {root / REPORT_NAME} in a browser, or rmtools info {root}")
 
 

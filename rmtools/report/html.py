@@ -34,6 +34,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Material], str]], ...] = (
     ("reading", "How to read a pixel", sections.reading),
     ("statistics", "Statistics", sections.statistics),
     ("split", "Split", records.split),
+    ("audit", "Audit of the split", records.audit),
     ("validation", "Validation", records.validation),
     ("provenance", "Provenance", records.provenance),
 )
@@ -46,6 +47,7 @@ def write_report(
     *,
     split: BaseModel | Mapping[str, Any] | None = None,
     validation: BaseModel | Mapping[str, Any] | None = None,
+    audit: BaseModel | Mapping[str, Any] | None = None,
     recipe: BaseModel | Mapping[str, Any] | None = None,
     scale: GreyScale = MOTION_SCALE,
 ) -> Path:
@@ -61,6 +63,8 @@ def write_report(
         A :class:`rmtools.splits.manifest.SplitManifest`.
     validation
         A :class:`rmtools.findings.Report`.
+    audit
+        A :class:`rmtools.audit.AuditReport`.
     recipe
         A :class:`rmtools.run.recipe.Recipe`.
     scale
@@ -90,6 +94,7 @@ def write_report(
         bytes_on_disk=sum(file.stat().st_size for file in walk_files(store.path)),
         split=_plain(split),
         validation=_plain(validation),
+        audit=_plain(audit),
         recipe=_plain(recipe),
     )
     write_text(path, render(material))

@@ -25,4 +25,5 @@ class Material:
     bytes_on_disk: int
     split: Mapping[str, Any] | None
     validation: Mapping[str, Any] | None
+    audit: Mapping[str, Any] | None
     recipe: Mapping[str, Any] | None

@@ -107,6 +107,38 @@ def _ground(material: Material, members: list[tuple[str, set[str]]]) -> str:
     return f'<ul class="legend">{legend}</ul><div class="grounds">{"".join(drawn)}</div>'
 
 
+def audit(material: Material) -> str:
+    """What `rmtools audit` found; the section is left out where it did not look."""
+    report = material.audit
+    if report is None:
+        return ""
+    levels: list[dict[str, Any]] = report.get("levels") or []
+    leaks = [str(each.get("level")) for each in levels if each.get("verdict") == "leak"]
+    unknown = [
+        str(each.get("level"))
+        for each in levels
+        if each.get("verdict") == "leak" and not each.get("declared")
+    ]
+    if not leaks:
+        words = paragraph("No leak found.", "good")
+    elif unknown:
+        words = paragraph(f"It leaks and does not say so: {', '.join(unknown)}.", "bad")
+    else:
+        words = paragraph(f"It leaks as it declares: {', '.join(leaks)}.", "fair")
+    rows = [
+        (
+            each.get("question", ""),
+            str(each.get("verdict", "")) + (", declared" if each.get("declared") else ""),
+            each.get("risk", ""),
+            f"{int(each.get('pairs') or 0):,}",
+            each.get("finding", ""),
+        )
+        for each in levels
+    ]
+    head = ("Question", "Verdict", "Risk", "Pairs", "Finding")
+    return words + table(head, rows, numbers=(3,))
+
+
 def validation(material: Material) -> str:
     """What `rmtools validate` found."""
     report = material.validation

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rmtools import __version__
 from rmtools.files import sha256_json
 from rmtools.run import file_steps, seer_steps, steps
-from rmtools.run.workspace import REPORT_NAME, VALIDATION_NAME, Workspace
+from rmtools.run.workspace import AUDIT_NAME, REPORT_NAME, VALIDATION_NAME, Workspace
 from rmtools.splits.manifest import SPLIT_NAME
 
 if TYPE_CHECKING:
@@ -191,9 +191,19 @@ STAGES: dict[str, Stage] = {
             cheap=True,
         ),
         Stage(
+            "audit",
+            "audit",
+            ("split",),
+            lambda _: None,
+            steps.audit_split,
+            clear=steps.remover(AUDIT_NAME),
+            note=steps.audit_verdict,
+            cheap=True,
+        ),
+        Stage(
             "report",
             "report",
-            ("validation",),
+            ("validation", "audit"),
             lambda space: space.recipe.report,
             steps.write_report,
             clear=steps.remover(REPORT_NAME),

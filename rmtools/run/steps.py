@@ -15,6 +15,7 @@ from rmtools.errors import RecipeError
 from rmtools.files import read_json, write_json
 from rmtools.layouts.motion_format import LAYOUT_NAME
 from rmtools.run.workspace import (
+    AUDIT_NAME,
     REPORT_NAME,
     TILES_NAME,
     VALIDATION_NAME,
@@ -378,6 +379,28 @@ def validate(space: Workspace, _: str) -> list[Path]:
     return [path]
 
 
+def audit_split(space: Workspace, _: str) -> list[Path]:
+    """Look for what the sets of the split have in common, and write what was found."""
+    from rmtools.audit import audit
+    from rmtools.splits.inventory import inventory_of_store
+    from rmtools.splits.manifest import read_manifest
+
+    path = space.root / AUDIT_NAME
+    manifest = read_manifest(space.root / SPLIT_NAME)
+    buffer_m = space.recipe.split.buffer_m
+    report = audit(manifest, inventory_of_store(space.store), buffer_m=buffer_m)
+    write_json(path, report.model_dump(mode="json"))
+    return [path]
+
+
+def audit_verdict(space: Workspace) -> str:
+    """What the audit found, in a sentence."""
+    from rmtools.audit.model import AuditReport
+    from rmtools.audit.text import verdict
+
+    return verdict(AuditReport.read(space.root / AUDIT_NAME))
+
+
 def public(recipe: Recipe) -> dict[str, Any]:
     """The recipe without folders of this machine."""
     from pathlib import PurePath
@@ -400,6 +423,7 @@ def write_report(space: Workspace, _: str) -> list[Path]:
     """Write the report, if the recipe wants one."""
     if not space.recipe.report:
         return []
+    from rmtools.audit.model import AuditReport
     from rmtools.findings import Report
     from rmtools.report.html import write_report
     from rmtools.splits.manifest import read_manifest
@@ -410,6 +434,7 @@ def write_report(space: Workspace, _: str) -> list[Path]:
         path,
         split=read_manifest(space.root / SPLIT_NAME),
         validation=Report.read(space.root / VALIDATION_NAME),
+        audit=AuditReport.read(space.root / AUDIT_NAME),
         recipe=public(space.recipe),
     )
     return [path]

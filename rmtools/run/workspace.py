@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RECIPE_NAME = "recipe.yaml"
 VALIDATION_NAME = "validation.json"
+AUDIT_NAME = "audit.json"
 REPORT_NAME = "report.html"
 TILES_NAME = "tiles.json"
 SOURCES_NAME = ".rmtools/sources.json"

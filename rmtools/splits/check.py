@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from rmtools.findings import Report
 from rmtools.splits.inventory import inventory_of_store
 from rmtools.splits.manifest import dataset_digest
-from rmtools.splits.places import near
+from rmtools.splits.separation import meetings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rmtools.splits.manifest import SplitManifest, SplitSet
-    from rmtools.splits.places import Place
+    from rmtools.splits.separation import Meeting
     from rmtools.store import Store
 
 
@@ -86,52 +84,19 @@ def _check_separation(report: Report, manifest: SplitManifest, store: Store) -> 
         report.warning(
             "scenes", f"{lost} scenes have no place on the ground; they may overlap other sets"
         )
-    overlapping, touching = _meetings(manifest, squares)
-    if overlapping:
+    met = meetings(manifest, squares)
+    if overlapping := _figures([each for each in met if each.overlap]):
         add = report.warning if manifest.leaky else report.error
-        add("ground", f"squares of different sets overlap: {_figures(overlapping)}")
-    if touching:
-        report.warning("ground", f"squares of different sets touch: {_figures(touching)}")
+        add("ground", f"squares of different sets overlap: {overlapping}")
+    if touching := _figures([each for each in met if not each.overlap]):
+        report.warning("ground", f"squares of different sets touch: {touching}")
 
 
-def _meetings(
-    manifest: SplitManifest, squares: Sequence[Place]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Pairs of scenes that overlap and pairs that touch, by the pair of groups they are in.
-
-    Sets that share scenes are one group: what their squares do adds nothing to that.
-    """
-    group_of = {
-        scene: group
-        for group, names in _groups(manifest).items()
-        for name in names
-        for scene in manifest.sets[name].scenes
-    }
-    overlapping: dict[str, list[str]] = {}
-    touching: dict[str, list[str]] = {}
-    found = near(squares, 0.0)
-    for a, b, gap in zip(found.first, found.second, found.distance_m, strict=True):
-        names = sorted((squares[a].name, squares[b].name))
-        groups = sorted({group_of[name] for name in names if name in group_of})
-        if len(groups) == 2:
-            meetings = overlapping if gap < 0 else touching
-            meetings.setdefault("/".join(groups), []).append(" and ".join(names))
-    return overlapping, touching
-
-
-def _groups(manifest: SplitManifest) -> dict[str, list[str]]:
-    """Sets that share scenes, directly or through others, as ``"train+val": ["train", "val"]``."""
-    groups = [[name] for name in manifest.sets]
-    for pair in combinations(manifest.sets, 2):
-        if set(manifest.sets[pair[0]].scenes) & set(manifest.sets[pair[1]].scenes):
-            joined = [group for group in groups if set(pair) & set(group)]
-            groups = [group for group in groups if group not in joined]
-            groups.append([name for group in joined for name in group])
-    return {"+".join(sorted(group)): group for group in groups}
-
-
-def _figures(meetings: dict[str, list[str]]) -> str:
-    """How many pairs of scenes meet, for each pair of groups, with an example."""
+def _figures(met: list[Meeting]) -> str:
+    """How many pairs of scenes meet, for every two kinds of sets, with an example."""
+    pairs: dict[str, list[str]] = {}
+    for each in met:
+        pairs.setdefault(each.sets, []).append(f"{each.first} and {each.second}")
     return ", ".join(
-        f"{groups} {len(pairs)} (such as {min(pairs)})" for groups, pairs in meetings.items()
+        f"{sets} {len(pairs[sets])} (such as {min(pairs[sets])})" for sets in sorted(pairs)
     )
