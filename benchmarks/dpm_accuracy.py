@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Figures = dict[str, float]
 
+CAR_PLACES = "line of sight", "elsewhere", "elsewhere, right without cars"
+"""Pixels by the map without cars; the last where it is right within a level."""
+
 
 class Comparison(NamedTuple):
     """A true map, our solution and the error in dB (NaN where either has no value)."""
@@ -160,14 +163,17 @@ def cars(
         except RmtoolsError as error:
             skipped.append(Skipped(f"{true.name} with cars", str(error)))
             continue
-        error, effect = car_effect_errors_db(true, grey, plain, with_cars)
+        error, effect, right = car_effect_errors_db(true, grey, plain, with_cars)
         lit = plain.classes == 1
+        places = dict(zip(CAR_PLACES, (lit, ~lit, ~lit & right), strict=True))
         entries.append(
             {
                 "name": true.name,
                 "cars": len(obstacles.outlines),
-                "line of sight": figures(error[lit]) | ignoring(effect[lit]),
-                "elsewhere": figures(error[~lit]) | ignoring(effect[~lit]),
+                **{
+                    where: figures(error[here]) | ignoring(effect[here])
+                    for where, here in places.items()
+                },
             }
         )
     return entries, skipped
@@ -226,7 +232,7 @@ def show_cars(console: Console, entries: list[dict[str, Any]]) -> None:
     """Print how well the effect of cars is met."""
     rows = table("Effect of cars, dB", "map", "where", "pixels", "RMSE", "<= 1 level", "ignoring")
     for e in entries:
-        for where in ("line of sight", "elsewhere"):
+        for where in CAR_PLACES:
             values = e[where]
             if values["pixels"]:
                 rows.add_row(

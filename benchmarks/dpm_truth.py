@@ -165,24 +165,25 @@ def car_maps(
 
 def car_effect_errors_db(
     true: TrueMap, grey_with_cars: ByteArray, plain: Detailed, with_cars: Detailed
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Error of the effect of cars, and the effect itself.
 
-    RadioMapSeer stores half of what cars cost. Only pixels whose plain value is right within a
-    level can tell their effect; the others are NaN.
+    RadioMapSeer stores half of what cars cost.
 
     Returns
     -------
     error, effect
-        In dB, shape (256, 256).
+        In dB, shape (256, 256), NaN where either map has no value.
+    right
+        Where our map without cars is right within a level: elsewhere another path is compared.
     """
     halved = halve_vehicle_effect(plain.pathloss_db, with_cars.pathloss_db)
     levels = [SEER_SCALE.encode(loss).astype(float) for loss in (plain.pathloss_db, halved)]
-    known = (grey_with_cars > 0) & (
-        np.abs(errors_db(true.grey, plain.pathloss_db)) < 1.01 * LEVEL_DB
-    )
-    effect = np.where(known, (true.grey.astype(float) - grey_with_cars) * LEVEL_DB, np.nan)
-    return (levels[0] - levels[1]) * LEVEL_DB - effect, effect
+    errors = errors_db(true.grey, plain.pathloss_db)
+    right = np.abs(errors) < 1.01 * LEVEL_DB
+    there = (grey_with_cars > 0) & ~np.isnan(errors)
+    effect = np.where(there, (true.grey.astype(float) - grey_with_cars) * LEVEL_DB, np.nan)
+    return (levels[0] - levels[1]) * LEVEL_DB - effect, effect, right
 
 
 def true_cars(root: Path, map_id: int) -> Obstacles:

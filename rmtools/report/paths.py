@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import shapely
 from PIL import Image, ImageDraw
 
 from rmtools.errors import InputError, RecipeError
@@ -111,9 +110,8 @@ def find_paths(
     InputError
         A pixel is not on the map, or is inside a building.
     """
-    s, t, _, f = index
+    s = index[0]
     inside, n = solved.classes == 0, store.grid.n
-    vehicles = shapely.union_all(shapely.polygons(store.tracks(s, t).outlines(f)))
     paths = []
     for row, col in spread_receivers(~(inside | store.buildings(s))) if to is None else to:
         if not (0 <= row < n and 0 <= col < n):
@@ -122,7 +120,7 @@ def find_paths(
             raise _no_path(store, row, col, "inside a building, where no path ends")
         points = solved.path(row, col)
         at = store.grid.pixel(points[1:-1, 0], points[1:-1, 1])
-        lifted = shapely.dwithin(vehicles, shapely.points(points[1:-1, :2]), 0.01)
+        lifted = points[1:-1, 2] > points[-1, 2] + 1e-6  # above the street, and on no roof
         on = np.where(inside[at], ROOF, np.where(lifted, VEHICLE, STREET))
         kind = int(kinds(solved.classes[row : row + 1, col])[0])
         paths.append(Path(points, tuple(on.tolist()), kind))

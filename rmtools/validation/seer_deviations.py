@@ -125,15 +125,6 @@ CARS_ADD = Deviation(
 )
 
 
-OUR_CARS_ADD = Deviation(
-    CARS_ADD.what,
-    "The embedded solver may find a better path where a car turns its search, see docs/dpm.md",
-    0.1,
-    beyond="warning",
-)
-"""Of DPM maps that rmtools made."""
-
-
 @dataclass
 class _Total:
     files: int = 0

@@ -167,9 +167,7 @@ class GainChecker:
         """Cars only take away."""
         name = fmt.gain_name(simulator, facts.map_id, tx)
         stronger = with_cars > without
-        if fmt.without_cars(simulator) == "DPM" and self.ours:
-            self.deviations.add(name, known.OUR_CARS_ADD, int(stronger.sum()), N * N)
-        elif fmt.without_cars(simulator) == "DPM":
+        if fmt.without_cars(simulator) == "DPM":
             self.report.error_at(name, stronger, "are stronger with cars than without")
         else:
             self.deviations.add(name, known.CARS_ADD, int(stronger.sum()), N * N)
