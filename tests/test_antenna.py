@@ -152,11 +152,21 @@ def test_around_a_corner_the_gain_towards_the_first_bend_counts(obstacles: Obsta
     tx = np.array([12.5, 20.5, 1.5])
     found = SOLVER.solve_detailed(wall, Transmitter(*tx, antenna=MILD), obstacles)
     checked = 0
-    for row, col in np.argwhere(found.classes > 1)[::23]:
+    behind = found.classes > 1
+    if len(obstacles.outlines):  # elsewhere the loss may be held to that without vehicles
+        without = SOLVER.solve(wall, Transmitter(*tx, antenna=MILD))
+        behind &= found.pathloss_db > without + 1e-3
+    for row, col in np.argwhere(behind)[::23]:
         points = found.path(int(row), int(col))
-        legs = np.linalg.norm(np.diff(points, axis=0), axis=1)
-        turns = [bend_angle_deg(*points[k : k + 3]) for k in range(len(points) - 2)]
-        east, north, up = points[1] - tx
+        # what a bend over a vehicle adds to the length does not count, nor does it turn the others
+        level = points * (1, 1, 0)
+        legs = np.linalg.norm(np.diff(level, axis=0), axis=1)
+        turns = [
+            bend_angle_deg(*(points if points[k + 1, 2] > 1.6 else level)[k : k + 3])
+            for k in range(len(points) - 2)
+        ]
+        first = next(p for p in points[1:] if p[2] < 1.6)
+        east, north, up = first - tx
         azimuth = np.degrees(np.arctan2(east, north)) % 360
         gain = towards(MILD, azimuth, np.degrees(np.arctan2(up, np.hypot(east, north))))
         expected = path_loss_db(PRESETS["radiomapmotion"], float(legs.sum()), turns) - gain

@@ -78,7 +78,7 @@ def test_a_full_disk_is_a_storage_error() -> None:
 
 def test_exit_codes_are_distinct() -> None:
     codes = [kind.exit_code for kind in RmtoolsError.__subclasses__()]
-    assert len(set(codes)) == len(codes) == 6
+    assert len(set(codes)) == len(codes) == 7
 
 
 def test_generators_depend_on_seed_and_purpose_only() -> None:

@@ -101,6 +101,9 @@ class Detailed:
     def path(self, row: int, col: int) -> FloatArray:
         """Points of the path to a pixel: transmitter, bends (over vehicles too), receiver.
 
+        Where the search with vehicles found a path that is cheaper than the one without, its loss
+        is held to that without vehicles, and the path is the one it found.
+
         Returns
         -------
         ndarray, shape (2 + bends, 3)
