@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types schemas docs pictures bench-dpm clean
+.PHONY: help demo test lint types schemas docs pictures bench-dpm bench-traffic bench-winprop clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,12 @@ $(VENV)/.installed-bench: pyproject.toml | $(VENV)/.installed-dev
 
 bench-dpm: $(VENV)/.installed-bench ## Accuracy of the embedded solver on true maps, and its speed
 	$(BIN)/python benchmarks/dpm.py $(ARGS)
+
+bench-traffic: $(VENV)/.installed-bench ## Speed of the vehicle engine, beside SUMO
+	$(BIN)/python benchmarks/traffic_speed.py $(ARGS)
+
+bench-winprop: $(VENV)/.installed-bench ## Speed of reading WinProp's results, beside numpy.loadtxt
+	PYTHONPATH=tests $(BIN)/python benchmarks/winprop_ingest.py $(ARGS)
 
 clean: ## Remove the environment and the demo
 	rm -rf $(VENV) demo build *.egg-info

@@ -48,7 +48,12 @@ def hot_kernel(function: F) -> F:
     return _compiled(function, _nrt=False)
 
 
-def _compiled(function: F, **options: bool) -> F:
+def inlined_kernel(function: F) -> F:
+    """A hot kernel that becomes a part of its callers, for small ones called without end."""
+    return _compiled(function, _nrt=False, inline="always")
+
+
+def _compiled(function: F, **options: bool | str) -> F:
     before = numba.config.CACHE_DIR
     package = Path(function.__code__.co_filename).resolve().parent
     numba.config.CACHE_DIR = str(_cache_folder(package))

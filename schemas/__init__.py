@@ -28,10 +28,14 @@ def build() -> dict[str, dict[str, Any]]:
     from rmtools.run.recipe import Recipe
     from rmtools.scene import SceneMember
     from rmtools.splits.manifest import SplitManifest
+    from rmtools.winprop.ingest_report import IngestReport
+    from rmtools.winprop.manifest import JobManifest
 
     models = {
         "audit": AuditReport,
         "evaluation": Evaluation,
+        "ingest": IngestReport,
+        "jobs": JobManifest,
         "ledger-entry": LedgerEntry,
         "metrics-protocol": Protocol,
         "motion-dataset": MotionDescription,

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rmtools.errors import MissingError
+
 if TYPE_CHECKING:
     from rmtools.radio.antenna import Antenna
+    from rmtools.radio.presets import NamedPreset
     from rmtools.radio.solver import Solver
 
 
@@ -55,15 +58,15 @@ class SolverConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Literal["dpm", "sionna"] = Field(
+    name: Literal["dpm", "sionna", "winprop", "neutral"] = Field(
         default="dpm",
         description="dpm: the embedded Dominant Path Model; sionna: the ray tracer Sionna RT, an "
-        "optional package",
+        "optional package; winprop, neutral: solved outside, set by ingest-winprop and ingest",
     )
     preset: str = Field(
         default="radiomapmotion",
         description="Named set of constants; dpm: radiomapseer, winprop2021 or radiomapmotion; "
-        "sionna: irt2-like or irt4-like",
+        "sionna: irt2-like or irt4-like; winprop, neutral: jobs",
     )
     overrides: dict[str, Any] = Field(
         default_factory=dict,
@@ -104,16 +107,37 @@ class SolverConfig(BaseModel):
         InputError
             The antenna pattern is missing or damaged.
         """
-        from rmtools.radio import sionna_presets
-        from rmtools.radio.dpm import presets
-
-        resolve = sionna_presets.resolve if self.name == "sionna" else presets.resolve
-        constants = resolve(self.preset, self.overrides)
+        constants = self._constants()
         described = {"solver": self.name, **constants.model_dump(mode="json")}
         if self.antenna is not None:
             mounted = self.antenna.model_dump(mode="json", exclude={"pattern"})
             described["antenna"] = {**(antenna or self.antenna.identify()), **mounted}
         return described
+
+    def _constants(self) -> NamedPreset:
+        """The preset with its overrides."""
+        from rmtools.radio import external, sionna_presets
+        from rmtools.radio.dpm import presets
+
+        if self.outside:
+            return external.resolve(self.preset, self.overrides)
+        if self.name == "sionna":
+            return sionna_presets.resolve(self.preset, self.overrides)
+        return presets.resolve(self.preset, self.overrides)
+
+    @property
+    def outside(self) -> bool:
+        """Whether the path loss is solved outside and taken back."""
+        return self.name in ("winprop", "neutral")
+
+    def _refuse_outside(self) -> None:
+        if self.outside:
+            verb = "ingest-winprop" if self.name == "winprop" else "ingest"
+            raise MissingError(
+                "the radio maps of this dataset are solved outside, and not all are there yet.",
+                remedy=f"Take the missing ones in with `rmtools {verb}`, or choose another solver "
+                "with `rmtools simulate --set 'solver={name: dpm}' --overwrite`.",
+            )
 
     def require(self) -> None:
         """Make sure that what the solver needs from outside is there.
@@ -121,10 +145,12 @@ class SolverConfig(BaseModel):
         Raises
         ------
         MissingError
-            The package of an optional solver is not installed or cannot run here.
+            The package of an optional solver is not installed or cannot run here, or the path
+            loss is solved outside.
         InputError
             The antenna pattern is missing or damaged.
         """
+        self._refuse_outside()
         if self.antenna is not None:
             self.antenna.read()
         if self.name == "sionna":
@@ -140,8 +166,10 @@ class SolverConfig(BaseModel):
         RecipeError
             The preset or an override is unknown or out of range.
         MissingError
-            The package of an optional solver is not installed or cannot run here.
+            The package of an optional solver is not installed or cannot run here, or the path
+            loss is solved outside.
         """
+        self._refuse_outside()
         if self.name == "sionna":
             from rmtools.radio.sionna import SionnaSolver
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from rmtools.run.stages import STAGES, Stage, stage_keys
 from rmtools.run.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rmtools.run.progress import Progress
     from rmtools.run.recipe import Recipe
@@ -79,18 +80,7 @@ def run(
         The folder holds results of a different recipe and `overwrite` is off.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / LOCK_NAME)
-        (root / LOCK_NAME).parent.mkdir(exist_ok=True)
-        try:
-            held = lock.acquire(timeout=0)
-        except Timeout as error:
-            raise BusyError(
-                "another rmtools run works in this folder.",
-                where=root,
-                remedy="Wait until it ends or choose another output folder.",
-            ) from error
-        with held:
+        with working_in(root):
             return _run(
                 root,
                 recipe,
@@ -101,6 +91,30 @@ def run(
             )
     except OSError as error:
         raise from_os_error(error) from error
+
+
+@contextlib.contextmanager
+def working_in(root: Path) -> Iterator[None]:
+    """Keep other runs out of a dataset folder, which is made when missing.
+
+    Raises
+    ------
+    BusyError
+        Another run holds the folder.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / LOCK_NAME)
+    (root / LOCK_NAME).parent.mkdir(exist_ok=True)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BusyError(
+            "another rmtools run works in this folder.",
+            where=root,
+            remedy="Wait until it ends or choose another output folder.",
+        ) from error
+    with held:
+        yield
 
 
 def _wanted(stages: Iterable[str] | None) -> list[Stage]:

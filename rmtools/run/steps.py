@@ -251,8 +251,13 @@ def pathloss_units(space: Workspace) -> list[str]:
 
 
 def begin_pathloss(space: Workspace, key: str) -> None:
-    """Make the path-loss arrays with the solver's constants and the key of their inputs."""
+    """Make the path-loss arrays, after a look whether there is something to solve and a solver."""
     require_maps(space)
+    make_pathloss(space, key)
+
+
+def make_pathloss(space: Workspace, key: str) -> None:
+    """Make the path-loss arrays with the solver's constants and the key of their inputs."""
     config = space.recipe.solver
     attributes = {"solver": config.describe(space.antenna_pattern), "inputs_sha256": key}
     if space.recipe.traffic.trajectories:
