@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.known import NO_KNOWLEDGE, START, TOUCHED, Knowledge
 from rmtools.radio.dpm.labels import KNOWN, copy_labels, in_order, new_states
 from rmtools.radio.dpm.legs import Legs, Lifts, find_legs, lift, mark_cut_legs
@@ -125,15 +126,14 @@ def solve_frame(
     lifts
         Room for its paths lifted over the vehicles.
     labels
-        Those of `base`; changed in place.
+        Those of `base`, and so again afterwards.
     queue
         Empty, and so again afterwards.
 
     Returns
     -------
     nodes, loss
-        Nodes whose label may have changed, and their loss in dB. Give them back the labels of
-        `base` before the next frame.
+        Nodes whose path may have changed, and their loss in dB.
     """
     state = base.state.copy()
     cut_legs(air, source, base, lifts)
@@ -141,9 +141,30 @@ def solve_frame(
     watch, legs = lifts.watch, (base.legs.start, lifts.hop)
     known = Knowledge(base.labels, base.order, base.loss, base.parent, *legs, watch)
     spread(air, source, labels, state, known, nobody, queue, AROUND_WALLS)
-    touched = np.flatnonzero(watch & TOUCHED).astype(np.int32)
-    changed = np.concatenate([touched, fill_yards(air, source, labels, state, queue)])
-    return changed, settle(air, source, base, lifts, labels["loss"][changed], changed)[0]
+    touched = lifts.nodes[: _touched(watch, lifts.nodes)]
+    nodes = np.concatenate([touched, fill_yards(air, source, labels, state, queue)])
+    found = np.empty(nodes.size)
+    _take_back(labels, base.labels, nodes, found)
+    return nodes, settle(air, source, base, lifts, found, nodes)[0]
+
+
+@hot_kernel
+def _touched(watch: ByteArray, nodes: IntArray) -> int:
+    """Fill in the nodes that were searched for; returns how many there are."""
+    count = 0
+    for p in range(watch.size):
+        nodes[count] = p
+        count += (watch[p] & TOUCHED) != 0
+    return count
+
+
+@hot_kernel
+def _take_back(labels: LabelArray, before: LabelArray, nodes: IntArray, found: FloatArray) -> None:
+    """Take the losses of some nodes, and give these back the labels that they had before."""
+    for i in range(nodes.size):
+        found[i] = labels[nodes[i]].loss
+    for i in range(nodes.size):
+        labels[nodes[i]] = before[nodes[i]]
 
 
 def at_transmitter(source: Source, vehicles: Vehicles) -> bool:

@@ -35,6 +35,8 @@ class Lifts(NamedTuple):
         Bends over vehicles on the whole path, -1 where that is not known yet.
     over, loss
         Cost of these bends, and loss of the lifted path, in dB, where `bends` is known.
+    nodes
+        Room for a list of nodes.
     """
 
     watch: ByteArray
@@ -42,12 +44,14 @@ class Lifts(NamedTuple):
     bends: IntArray
     over: FloatArray
     loss: FloatArray
+    nodes: IntArray
 
 
 def new_lifts(count: int) -> Lifts:
     """Room for some nodes; made once, because new memory is slow."""
     hop, over, loss = (np.empty(count) for _ in range(3))
-    return Lifts(np.empty(count, np.uint8), hop, np.empty(count, np.int16), over, loss)
+    watch, nodes = np.empty(count, np.uint8), np.empty(count, np.int32)
+    return Lifts(watch, hop, np.empty(count, np.int16), over, loss, nodes)
 
 
 class Legs(NamedTuple):

@@ -291,11 +291,10 @@ class DominantPathSolver:
                 loss, _ = settle(air, source, base, lifts, from_scratch["loss"], _all(labels))
                 maps[k] = _map(prepared, loss)
                 continue
-            changed, loss = solve_frame(air, source, base, lifts, labels, queue)
-            row, col = np.divmod(changed, prepared.grid.n + 2)
-            loss[prepared.mask[row - 1, col - 1]] = np.nan
-            maps[k, row - 1, col - 1] = loss
-            copy_labels(base.labels, labels, changed)
+            nodes, loss = solve_frame(air, source, base, lifts, labels, queue)
+            pixels = _pixels(prepared.grid.n, nodes)
+            loss[prepared.mask.reshape(-1)[pixels]] = np.nan
+            maps[k].reshape(-1)[pixels] = loss
         return maps
 
     def _source(self, prepared: PreparedScene, transmitter: Transmitter) -> Source:
@@ -326,6 +325,12 @@ def _map(prepared: PreparedScene, loss: FloatArray) -> FloatArray:
     pathloss = loss.reshape(side, side)[1:-1, 1:-1].astype(np.float32)
     pathloss[prepared.mask] = np.nan
     return pathloss
+
+
+def _pixels(n: int, nodes: IntArray) -> IntArray:
+    """Indices of nodes in a flat map."""
+    row = nodes // (n + 2)
+    return nodes - (n + 3) - 2 * (row - 1)
 
 
 def _classes(prepared: PreparedScene, classes: ByteArray) -> ByteArray:
