@@ -144,6 +144,19 @@ class RadioModel(nn.Module, ABC):
             Shape and scale of the target: (B, 1, n, n), or (B, horizon, 1, n, n) for forecasts.
         """
 
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Learn what takes one look at the training set and no gradients; by default nothing.
+
+        Called once, before the phases. What is learnt belongs into registered buffers, which are
+        saved with the weights.
+
+        Parameters
+        ----------
+        batches
+            Of the training set, every sample once, in any order; iterated over once at most.
+        """
+        del batches
+
     def phases(self) -> tuple[Phase, ...]:
         """The phases of training, as many as each recipe has; none for what is not trained."""
         return ()

@@ -87,6 +87,18 @@ class U(nn.Module):
         return self.last(torch.cat([hidden, x], 1))
 
 
+def first_u(inputs: int) -> U:
+    """The first U of RadioUNet for so many channels of input."""
+    down = (10 if inputs > 3 else 6, 40, 50, 60, 100, 100, 150, 300, 500)
+    return U(inputs, down, (300, 150, 100, 100, 60, 50, 40, 20, 20))
+
+
+def second_u(inputs: int) -> U:
+    """The second U, which sees the first one's output before the input."""
+    down = (20, 30, 40, 50, 60, 70, 90, 110, 150)
+    return U(1 + inputs, down, (110, 90, 70, 60, 50, 40, 30, 20, 20))
+
+
 class RadioUNet(RadioModel):
     """RadioUNet_C and RadioUNet_S.
 
@@ -122,21 +134,8 @@ class RadioUNet(RadioModel):
     ) -> None:
         super().__init__(task, target=target)
         inputs = len(self.convention.channels)
-        begin = 10 if inputs > 3 else 6
-        self.first = U(
-            inputs,
-            (begin, 40, 50, 60, 100, 100, 150, 300, 500),
-            (300, 150, 100, 100, 60, 50, 40, 20, 20),
-        )
-        self.second = (
-            U(
-                1 + inputs,
-                (20, 30, 40, 50, 60, 70, 90, 110, 150),
-                (110, 90, 70, 60, 50, 40, 30, 20, 20),
-            )
-            if second
-            else None
-        )
+        self.first = first_u(inputs)
+        self.second = second_u(inputs) if second else None
 
     def forward(self, x: Tensor) -> Tensor:
         """From (B, C, n, n) to (B, 1, n, n); n is a multiple of 64."""
