@@ -53,7 +53,20 @@ def inlined_kernel(function: F) -> F:
     return _compiled(function, _nrt=False, inline="always")
 
 
-def _compiled(function: F, **options: bool | str) -> F:
+def sum_kernel(function: F) -> F:
+    """The same where sums may be taken in any order and products fused into them.
+
+    Only so are sums vectorised. Processors of other kinds may give other last bits.
+    """
+    return _compiled(function, fastmath={"reassoc", "contract", "nsz"})
+
+
+def exact_kernel(function: F) -> F:
+    """The same for a function of numbers that sum kernels call and whose sums keep their order."""
+    return _compiled(function, fastmath={"contract"})
+
+
+def _compiled(function: F, **options: object) -> F:
     before = numba.config.CACHE_DIR
     package = Path(function.__code__.co_filename).resolve().parent
     numba.config.CACHE_DIR = str(_cache_folder(package))
