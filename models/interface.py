@@ -94,6 +94,8 @@ class RadioModel(nn.Module, ABC):
     recipes
         The recipes by name, ``"paper"`` and ``"quick"``: one :class:`Recipe` for each phase (for
         the first ones, where an option leaves out a phase); empty for what is not trained.
+    ablations
+        The variants that its paper takes apart: a name for tables, and the constructor's options.
     task, convention
         Of this model; loaders are made from them.
     """
@@ -102,6 +104,7 @@ class RadioModel(nn.Module, ABC):
     source: ClassVar[str]
     conventions: ClassVar[dict[Task, str | Convention]]
     recipes: ClassVar[dict[str, tuple[Recipe, ...]]] = {}
+    ablations: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __init__(self, task: Task, *, target: Literal["grey", "paper"] = "grey") -> None:
         super().__init__()

@@ -16,6 +16,8 @@ FOLDER = Path(__file__).resolve().parent
 
 def build() -> dict[str, dict[str, Any]]:
     """All schemas by file name."""
+    from rmtools.models.training.record import CheckpointInfo, TrainingSummary
+
     from rmtools.audit import AuditReport, Normalisation, Windows
     from rmtools.city.sources import SourceReport
     from rmtools.findings import Report
@@ -34,6 +36,7 @@ def build() -> dict[str, dict[str, Any]]:
     models = {
         "audit": AuditReport,
         "evaluation": Evaluation,
+        "checkpoint": CheckpointInfo,
         "ingest": IngestReport,
         "jobs": JobManifest,
         "ledger-entry": LedgerEntry,
@@ -46,6 +49,7 @@ def build() -> dict[str, dict[str, Any]]:
         "scene-member": SceneMember,
         "split": SplitManifest,
         "tiles-item": SourceReport,
+        "training": TrainingSummary,
         "validation": Report,
         "windows": Windows,
     }

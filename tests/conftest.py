@@ -17,3 +17,38 @@ def reference_data() -> Path:
     if not (root / "radiomapseer").is_dir():
         pytest.skip(f"no reference data at {root}; set RMTOOLS_REFERENCE_DATA")
     return root
+
+
+TINY = [
+    "name=tiny",
+    "grid.n=64",
+    "city.tiles.count=6",
+    "city.tiles.min_road_m=50",
+    "traffic.trajectories=1",
+    "traffic.vehicles=6",
+    "transmitters.height_m=4",
+    "transmitters.clear_of_roads=false",
+    "solver.static_maps=true",
+    "split.kind=random",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real dataset: six scenes of Helsinki, 64 pixels, 4 transmitters, 15 frames, and static.
+
+    Its split has four scenes to train with, one to validate and one to test. All processes of
+    pytest share it.
+    """
+    from filelock import FileLock
+
+    from rmtools.run.recipe import load_recipe
+    from rmtools.run.runner import run
+
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    with FileLock(f"{root}.lock"):
+        if not (root / "split.json").is_file():
+            recipe = load_recipe(REPOSITORY / "pipelines" / "demo.yaml", TINY)
+            run(root, recipe, stages=["pathloss", "split"], workers=1)
+    return root

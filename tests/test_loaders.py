@@ -317,3 +317,15 @@ def test_an_epoch_reaches_workers_that_run_already(root: Path) -> None:
     assert not equal(next(iter(loader))["mask"], first)
     data.set_epoch(0)
     assert equal(next(iter(loader))["mask"], first)
+
+
+def test_samples_of_an_epoch_whatever_epoch_is_set(root: Path) -> None:
+    data = SparseSamples(root / "packed", samples=20)
+    data.set_epoch(3)
+    third, other = data[0]["mask"], data.at_epoch(1)
+    assert equal(data.at_epoch(3)[0]["mask"], third)
+    data.set_epoch(1)
+    assert equal(other[0]["mask"], data[0]["mask"])
+    assert not equal(other[0]["mask"], third)
+    still = StaticMaps(root / "packed", kind="pathloss_static")
+    assert equal(still.at_epoch(7)[0]["input"], still[0]["input"])

@@ -7,10 +7,11 @@ batch is not taken apart and put together again.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -120,6 +121,10 @@ class MapDataset(Dataset[Any]):
             again, arguments, *_ = self._source.__reduce__()
             self._source, self._pid = again(*arguments), os.getpid()
         return self._source
+
+    def at_epoch(self, epoch: int) -> Self:  # noqa: ARG002 - only sparse samples have epochs
+        """The same samples as in an epoch, whatever epoch was set."""
+        return self
 
     def describe(self) -> dict[str, Any]:
         """What the numbers mean, as JSON values."""
@@ -314,6 +319,16 @@ class SparseSamples(StaticMaps):
     def set_epoch(self, epoch: int) -> None:
         """Draw other masks from now on, in running workers too; epoch 0 is the default."""
         self._epoch.fill_(epoch)
+
+    def at_epoch(self, epoch: int) -> Self:
+        """The same samples with the masks of an epoch, whatever :meth:`set_epoch` says.
+
+        For workers that fetch the first batches of an epoch while the last ones of the epoch
+        before are still in use.
+        """
+        other = copy.copy(self)
+        other._epoch = torch.tensor(epoch)  # noqa: SLF001 - another one of this class
+        return other
 
     def sample_mask(self, scene: int, tx: int) -> IntArray:
         """Flat indices of the sampled pixels of a map, sorted."""
