@@ -15,7 +15,7 @@ from rmtools.models.guided_unet import Attention, GuidedUNet, sinusoids  # noqa:
 from rmtools.models.highway import Anchors, FrequencyAttention, Highway  # noqa: E402
 from rmtools.models.interface import count_parameters  # noqa: E402
 from rmtools.models.rmdm import RMDM, WEIGHTS, masks  # noqa: E402
-from torch.nn import functional as F  # noqa: E402, N812
+from torch.nn import functional as F  # noqa: E402
 
 from rmtools.layouts.tensors import build_maps, planes_of  # noqa: E402
 
