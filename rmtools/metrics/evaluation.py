@@ -328,7 +328,7 @@ def evaluate(
         unknown_ids=unknown[:_LISTED],
         clamped_pixels=totals[0].clamped,
         buildings_from=surroundings.buildings_from if surroundings else None,
-        results=[_result(evaluator) for evaluator in totals],
+        results=[protocol_result(evaluator) for evaluator in totals],
     )
 
 
@@ -371,7 +371,8 @@ def _parts(
     return parts, group
 
 
-def _result(evaluator: Evaluator) -> ProtocolResult:
+def protocol_result(evaluator: Evaluator) -> ProtocolResult:
+    """What an evaluator has gathered, of all its groups."""
     return ProtocolResult(
         protocol=evaluator.protocol,
         groups={
