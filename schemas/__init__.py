@@ -16,6 +16,7 @@ FOLDER = Path(__file__).resolve().parent
 
 def build() -> dict[str, dict[str, Any]]:
     """All schemas by file name."""
+    from rmtools.models.judging.results import Benchmark
     from rmtools.models.training.record import CheckpointInfo, TrainingSummary
 
     from rmtools.audit import AuditReport, Normalisation, Windows
@@ -35,6 +36,7 @@ def build() -> dict[str, dict[str, Any]]:
 
     models = {
         "audit": AuditReport,
+        "benchmark": Benchmark,
         "evaluation": Evaluation,
         "checkpoint": CheckpointInfo,
         "ingest": IngestReport,
