@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # tests run beside each other
 
 from fakes_judging import N, make_data, make_split  # noqa: E402
 from rmtools.models.judging.benchmark import Bench, Trained  # noqa: E402
@@ -27,8 +28,9 @@ from rmtools.models.judging.plan import (  # noqa: E402
     parse_settings,
     parse_study,
 )
+from rmtools.models.judging.published import beside  # noqa: E402
 from rmtools.models.judging.results import Benchmark  # noqa: E402
-from rmtools.models.judging.tables import LEAKY, table  # noqa: E402
+from rmtools.models.judging.tables import LEAKY, markdown, table  # noqa: E402
 from rmtools.models.judging.timing import Budget  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
@@ -252,7 +254,7 @@ def test_training_loading_and_refusing(data: Path, tmp_path: Path) -> None:
         found = Bench(changed, tmp_path / "three").run()
         if said is None:
             assert found.failed == {}
-            assert found.models[0].label == "Learner, begin=0.5"
+            assert found.models[0].label == "Learner (begin=0.5)"
         else:
             assert said in found.failed["Learner"]
             forced = Bench(replace(changed, force=True), tmp_path / "four").run()
@@ -279,10 +281,10 @@ def test_studies_train_what_they_must(data: Path, tmp_path: Path) -> None:
     assert result.failed == {}
     trained = {each.label for each in seen.asked}
     assert trained == {
-        *("Learner", "Tied", "Tied, for 9 samples", "Tied, for 25 samples"),
-        *("Learner, 30% of the training scenes", "Tied, 30% of the training scenes"),
-        "Learner, 50% of the training scenes, tuned on pathloss",
-        "Tied, 50% of the training scenes, tuned on pathloss",
+        *("Learner", "Tied", "Tied (for 9 samples)", "Tied (for 25 samples)"),
+        *("Learner (30% of the training scenes)", "Tied (30% of the training scenes)"),
+        "Learner (50% of the training scenes, tuned on pathloss)",
+        "Tied (50% of the training scenes, tuned on pathloss)",
     }
     folders = [each.folder for each in seen.asked]
     assert {"Learner", "Tied"} <= set(folders)
@@ -291,7 +293,7 @@ def test_studies_train_what_they_must(data: Path, tmp_path: Path) -> None:
     assert tuned.start.plain
     anew = Untrained()
     Bench(replace(asked, studies=studies[:1], retrain=True), tmp_path / "b", anew).run()
-    assert "Learner, for 25 samples" in {each.label for each in anew.asked}
+    assert "Learner (for 25 samples)" in {each.label for each in anew.asked}
 
 
 def test_tuning_starts_from_the_weights_of_the_first_place(data: Path, tmp_path: Path) -> None:
@@ -375,6 +377,24 @@ def test_settings_and_samples() -> None:
             parse_samples(wrong)
 
 
+def test_published_rows_stand_beside_ours(finished: tuple[Bench, Benchmark]) -> None:
+    """A model of that name gets the papers' rows of its task, each with what differs."""
+    result = finished[1]
+    ours = result.models[0].model_copy(update={"model": "radiolstm", "label": "radiolstm"})
+    named = result.model_copy(update={"models": [ours]})
+    rows = beside(named)
+    assert [row.setting["test"] for row in rows] == ["seen environments", "unseen environments"]
+    assert rows[1].published["nmse"] == 0.002121
+    assert rows[1].protocol == "radiomapmotion"
+    assert rows[1].ours["nmse"] == ours.scores.values("radiomapmotion")["nmse"]
+    assert [text.partition(":")[0] for text in rows[1].differs] == ["data", "split"]
+    page = markdown(named.model_copy(update={"beside": rows}))
+    assert f"| 0.00212 / {rows[1].ours['nmse']:.5f} |" in page
+    by_reference = beside(named.model_copy(update={"protocols": ["reference"]}))
+    assert by_reference[0].protocol == "reference"
+    assert "protocol: radiomapmotion there, reference here" in by_reference[0].differs
+
+
 def test_a_table_with_a_bar_in_a_cell_keeps_its_columns() -> None:
     assert table(["a", "b"], [["x|y", "1.5"]]) == ["| a | b |", "| --- | ---: |", "| x\\|y | 1.5 |"]
 
@@ -392,7 +412,7 @@ def test_from_the_command_line(data: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     value = json.loads(done.stdout)
     jsonschema.validate(value, json.loads(SCHEMA.read_text()))
-    assert value["models"][0]["label"] == "Shifted, shift=0.01"
+    assert value["models"][0]["label"] == "Shifted (shift=0.01)"
     assert {path.name for path in (tmp_path / "out").glob("*.*")} >= {
         *("benchmark.json", "benchmark.md", "benchmark.svg", "predictions.png"),
     }

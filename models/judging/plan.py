@@ -114,7 +114,7 @@ class Candidate:
             said.append(f"for {self.context} frames")
         if self.start is not None:
             said.append(f"tuned on {self.place.kind or self.place.data.name}")
-        return ", ".join([self.name, *said])
+        return f"{self.name} ({', '.join(said)})" if said else self.name
 
     @property
     def name(self) -> str:

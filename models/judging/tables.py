@@ -98,8 +98,8 @@ def _main(result: Benchmark) -> list[str]:
 
 
 def _name(judged: Judged) -> str:
-    """Title and label; untrained models are told apart."""
-    plain = judged.title if judged.label == judged.model else f"{judged.title} ({judged.label})"
+    """Title, and what is not the model's default; untrained models are told apart."""
+    plain = judged.title + judged.label.removeprefix(judged.model.rpartition(":")[2])
     return plain if judged.training is not None else f"*{plain}*"
 
 
@@ -134,7 +134,6 @@ def _study(study: Study, result: Benchmark) -> Iterable[list[str]]:
     if study.name == "horizon" or not study.points:
         return
     yield _heading(f"{study.title}: RMSE in dB", result)
-    label = {p.label: p.label for p in study.points}
     if study.name == "ablations":
         yield table(
             ["model", "variant", *MAIN],
@@ -144,9 +143,12 @@ def _study(study: Study, result: Benchmark) -> Iterable[list[str]]:
             ],
         )
     else:
-        yield _grid([(label[p.label], p.at, p.scores) for p in study.points], study.axis)
-        once = sorted({p.label for p in study.points if not p.anew})
-        if once and study.name != "transfer":
+        yield _grid([(p.label, p.at, p.scores) for p in study.points], study.axis)
+        once = list(dict.fromkeys(p.label for p in study.points))
+        once = [
+            label for label in once if not any(p.anew for p in study.points if p.label == label)
+        ]
+        if once and study.name in ("samples", "context"):
             yield [f"Trained once and judged at every point: {', '.join(once)}."]
     yield from _claims(study, result)
 
@@ -212,7 +214,7 @@ def _cost(result: Benchmark) -> Iterable[list[str]]:
                 f"{t.ms_per_map:.2f}",
                 f"{t.ms_in_best_batch / t.frames:.2f}",
                 str(t.best_batch),
-                f"{t.maps_per_s:.1f}",
+                f"{t.maps_per_s:,.1f}",
                 "-" if t.memory_mb is None else f"{t.memory_mb:.0f}",
             ]
             for judged, t in timed
@@ -252,23 +254,20 @@ def _beside(result: Benchmark) -> Iterable[list[str]]:
         "something differs; the notes say what does."
     ]
     differs: dict[tuple[str, ...], int] = {}
+    metrics = list(dict.fromkeys(metric for row in result.beside for metric in row.published))
     rows = []
     for row in result.beside:
         note = differs.setdefault(tuple(row.differs), len(differs) + 1)
-        for metric, claimed in row.published.items():
-            rows.append(
-                [
-                    row.label,
-                    f"{row.paper}, {row.table}",
-                    _setting(row.setting),
-                    metric,
-                    number(metric, claimed) + (" (!)" if row.note else ""),
-                    number(metric, row.ours.get(metric)),
-                    row.protocol,
-                    f"({note})",
-                ]
-            )
-    head = ["model", "published in", "setting", "metric", "published", "ours"]
+        pairs = [
+            f"{number(m, row.published[m])} / {number(m, row.ours.get(m))}"
+            if m in row.published
+            else ""
+            for m in metrics
+        ]
+        odd = " (!)" if row.note else ""
+        where = f"{row.paper}, {row.table}{odd}"
+        rows.append([row.label, where, _setting(row.setting), *pairs, row.protocol, f"({note})"])
+    head = ["model", "published in", "setting", *(f"{m}, theirs / ours" for m in metrics)]
     yield table([*head, "our protocol", "differs"], rows)
     yield [f"({number}) " + "; ".join(said) + "." for said, number in differs.items()]
     yield [f"(!) {row.label}, {row.table}: {row.note}." for row in result.beside if row.note]
@@ -283,7 +282,10 @@ def _how(result: Benchmark) -> Iterable[list[str]]:
         how = "not trained"
         if training is not None:
             origin = "loaded" if training.loaded else "trained here"
-            how = f"recipe {training.recipe}, seed {training.seed}, {origin}"
+            recipe = (
+                "one look at the training set" if training.recipe == "none" else training.recipe
+            )
+            how = f"{recipe}, seed {training.seed}, {training.scenes} scenes, {origin}"
             how += "".join(f"; {note}" for note in training.notes)
         options = ", ".join(f"{k}={v}" for k, v in judged.options.items()) or "defaults"
         said.append(f"- {judged.label}: {how}; options: {options}; target: {judged.scores.target}")
