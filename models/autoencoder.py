@@ -21,6 +21,7 @@ epochs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -141,6 +142,10 @@ class DeepAE(AE):
     """A deep autoencoder. Parameters: see :class:`AE`."""
 
     title = "Deep AE"
+    recipes: ClassVar = {
+        "paper": AE.recipes["paper"],
+        "quick": (replace(AE.recipes["quick"][0], steps=1500),),
+    }
     halvings = 4
 
     def same(self, width: int) -> nn.Module:

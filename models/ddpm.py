@@ -64,20 +64,23 @@ class Diffusion(nn.Module):
         start: Tensor,
         *,
         steps: int = 50,
+        first: int = STEPS - 1,
         sampler: Sampler = "ddim",
         draw: Callable[[int], Tensor] | None = None,
         limits: tuple[float, float] = (-math.inf, math.inf),
     ) -> Tensor:
-        """Go from noise to x_0.
+        """Go from noise, or a noisy map, to x_0.
 
         Parameters
         ----------
         predict_noise
             The network: eps from x_t and t, shapes (B, ...) and (B,).
         start
-            Normal random numbers, float32, shape (B, ...).
+            Normal random numbers, or x_t for the t of `first`; float32, shape (B, ...).
         steps
-            How many of the T steps are taken, evenly spread, the last and the first among them.
+            How many of the steps are taken, see :func:`times`.
+        first
+            The step to begin with.
         sampler
             ``"ddim"`` and ``"dpm-solver"`` are deterministic, ``"ddpm"`` is not.
         draw
@@ -103,7 +106,7 @@ class Diffusion(nn.Module):
             eps = predict_noise(x, torch.full((len(x),), t, device=x.device)).float()
             return ((x - s * eps) / a).clamp(*limits)
 
-        x, path = start, times(steps)
+        x, path = start, times(steps, first)
         before: tuple[float, Tensor] | None = None  # of the step before: its length, its estimate
         for number, (t, after) in enumerate(pairwise(path)):
             clean = estimate(x, t)
@@ -124,15 +127,15 @@ class Diffusion(nn.Module):
         return estimate(x, path[-1])
 
 
-def times(steps: int) -> list[int]:
-    """Steps a sampler takes, from T - 1 down to 0.
+def times(steps: int, first: int = STEPS - 1) -> list[int]:
+    """Steps a sampler takes, evenly spread from `first` down to 0.
 
     Raises
     ------
     RecipeError
         More than there are, or none.
     """
-    if not 1 <= steps <= STEPS:
-        raise RecipeError(f"{steps} steps of sampling.", remedy=f"Take 1 to {STEPS}.")
-    stride = (STEPS - 1) / max(steps - 1, 1)
-    return [STEPS - 1 - round(k * stride) for k in range(steps)]
+    if not 1 <= steps <= first + 1:
+        raise RecipeError(f"{steps} steps of sampling.", remedy=f"Take 1 to {first + 1}.")
+    stride = first / max(steps - 1, 1)
+    return [first - round(k * stride) for k in range(steps)]

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .forecaster import Forecaster
@@ -47,6 +47,9 @@ class StaticUNet(Forecaster):
     pairs
         Pairs of frames taken from each sequence for a step of training, drawn anew each time; None
         for all.
+    residual
+        Whether the Us give what is to be added to the frame. Not in the paper: training begins
+        where Last-Frame Repeat is. The Us' last ReLU is left out then.
     target
         See :class:`~rmtools.models.interface.RadioModel`.
     """
@@ -67,19 +70,34 @@ class StaticUNet(Forecaster):
         first_predicted: int = 10,
         second: bool = True,
         pairs: int | None = None,
+        residual: bool = False,
         target: Literal["grey", "paper"] = "grey",
     ) -> None:
         super().__init__(
             task, context=context, horizon=horizon, first_predicted=first_predicted, target=target
         )
-        self.pairs = pairs
+        self.pairs, self.residual = pairs, residual
         self.first = first_u(1)
         self.second = second_u(1) if second else None
+        if residual:
+            for part in (self.first, self.second):
+                if part is not None:
+                    part.last[1] = nn.Identity()
+                    for parameter in part.last.parameters():
+                        nn.init.zeros_(parameter)
 
     def forward(self, frame: Tensor) -> Tensor:
         """The next frame: from (B, 1, n, n) to (B, 1, n, n); n is a multiple of 64."""
-        first = self.first(frame)
-        return first if self.second is None else self.second(torch.cat([first, frame], 1))
+        first = self.after_first(frame)
+        if self.second is None:
+            return first
+        made = self.second(torch.cat([first, frame], 1))
+        return first + made if self.residual else made
+
+    def after_first(self, frame: Tensor) -> Tensor:
+        """The next frame as the first U has it."""
+        made = self.first(frame)
+        return frame + made if self.residual else made
 
     def predict(self, batch: Batch) -> Tensor:
         """See :meth:`~rmtools.models.interface.RadioModel.predict`."""
@@ -107,14 +125,14 @@ class StaticUNet(Forecaster):
 
         def alone(batch: Batch) -> Losses:
             now, after = self.neighbours(batch)
-            return {"loss": F.mse_loss(self.first(now), after)}
+            return {"loss": F.mse_loss(self.after_first(now), after)}
 
         def behind(batch: Batch) -> Losses:
             now, after = self.neighbours(batch)
             return {"loss": F.mse_loss(self(now), after)}
 
         def check(batch: Batch) -> Tensor:
-            return F.mse_loss(self.first(batch["input"][:, -1]), batch["target"][:, 0])
+            return F.mse_loss(self.after_first(batch["input"][:, -1]), batch["target"][:, 0])
 
         turn = Turn("first U", self.first.parameters(), alone)
         if self.second is None:

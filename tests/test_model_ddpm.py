@@ -143,6 +143,7 @@ def test_estimates_stay_in_their_limits():
 def test_steps_run_from_the_last_to_the_first():
     assert times(1) == [999]
     assert times(1000) == list(range(999, -1, -1))
+    assert times(3, first=200) == [200, 100, 0]
     fifty = times(50)
     assert (fifty[0], fifty[-1], len(set(fifty))) == (999, 0, 50)
 
@@ -152,5 +153,7 @@ def test_what_cannot_be_sampled_is_refused():
     for steps in (0, 1001):
         with pytest.raises(RecipeError, match=r"Take 1 to 1000"):
             diffusion.sample(constant(torch.zeros(1)), start, steps=steps)
+    with pytest.raises(RecipeError, match=r"Take 1 to 201"):
+        diffusion.sample(constant(torch.zeros(1)), start, steps=202, first=200)
     with pytest.raises(RecipeError, match="random numbers"):
         diffusion.sample(constant(torch.zeros(1)), start, sampler="ddpm")

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from rmtools.models.guided_unet import Attention, GuidedUNet, sinusoids  # noqa: E402
 from rmtools.models.highway import Anchors, FrequencyAttention, Highway  # noqa: E402
 from rmtools.models.interface import count_parameters  # noqa: E402
+from rmtools.models.interface import noise as normal  # noqa: E402
 from rmtools.models.rmdm import RMDM, WEIGHTS, masks  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
@@ -165,7 +166,7 @@ def test_gradient_reaches_every_parameter(rf_sa):
             assert float(parameter.grad.abs().max()) > 1e-7, name
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm-solver", "none"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm-solver", "refine", "none"])
 def test_a_map_is_the_same_alone_and_in_a_batch(sampler):
     model = wake(small(sampler=sampler)).eval()
     batch = make_batch(model)
@@ -179,6 +180,18 @@ def test_a_map_is_the_same_alone_and_in_a_batch(sampler):
         assert together.max() <= 1
     else:
         assert torch.equal(together, model.condition(batch["input"])[1])
+
+
+def test_refining_stays_near_the_estimate_it_begins_with():
+    """A network that says "no noise" gives x_t / sqrt(abar_t): the estimate and 0.72 of noise."""
+    model = small(sampler="refine", steps=1).eval()
+    batch = make_batch(model)
+    with torch.no_grad():
+        cal = model.condition(batch["input"])[1].clamp(0, 1)
+        signal, noise = model.diffusion.factors[200]
+        expected = (cal + noise / signal * normal(batch["meta"], (1, N, N))).clamp(0, 1)
+        torch.testing.assert_close(model.predict(batch), expected)
+    assert noise / signal == pytest.approx(0.724, abs=0.01)
 
 
 def test_weights_come_back(tmp_path):

@@ -64,6 +64,26 @@ def test_pairs_are_neighbours():
     assert len(set(now.flatten().tolist())) > 2  # not the same ones for each sequence
 
 
+def test_a_residual_begins_with_the_last_frame_and_learns():
+    model, batch = small(residual=True), batch_of()
+    last = batch["input"][:, -1:].expand(-1, 2, -1, -1, -1)
+    with torch.no_grad():
+        assert torch.equal(model.predict(batch), last)
+    for phase in model.phases():
+        (turn,) = phase.turns
+        optimiser = torch.optim.SGD(turn.parameters, 0.1)
+        turn.loss(batch)["loss"].backward()
+        optimiser.step()
+        made = model.predict(batch)
+        assert functional.mse_loss(made, batch["target"]) < functional.mse_loss(
+            last, batch["target"]
+        )
+        last = made.detach()
+    with torch.no_grad():
+        model.first.last[0].bias.fill_(-2.0)
+        assert model.predict(batch).min() < -1  # nothing is cut off
+
+
 def test_what_each_phase_trains():
     model = small(pairs=1)
     first, second = model.phases()
