@@ -50,6 +50,10 @@ class Turn:
     loss: Callable[[Batch], Losses]
     optimiser: Optimiser | None = None
 
+    def __post_init__(self) -> None:
+        """Keep the parameters of an iterator, so that they can be looked through again."""
+        object.__setattr__(self, "parameters", tuple(self.parameters))
+
 
 @dataclass(frozen=True)
 class Phase:

@@ -23,12 +23,13 @@ Where paper and released code disagree: weights of the loss are those of the cod
 are queries from the city and keys and values from the latents; learning rates are the paper's
 (the code has 5e-6 for the autoencoder, batch 66 x 8 for the U-Net). The paper draws in 500 steps,
 configurations of the code have 1, 3, 5 (as here) and 50. The code's estimate of C contains
-+(1 - t) z_t; we have -(1 - t) z_t, which is right at t = 0 (`drift_sign`).
++(1 - t) z_t; we have -(1 - t) z_t, which is right at t = 0 (`drift_sign`). Relation nets are in the
+decoders, too, and the last convolutions see z_t again: this is our reading of the parameter count
+of the released network, which it gives exactly; the paper says neither.
 
-What cannot be had offline: Swin-B and VGG16 trained on ImageNet. Without a file Swin starts from
-random weights, which the paper never did: expect to need more maps and longer training for the
-same error. Without files the perceptual term is left out of the first loss; maps are then a bit
-smoother.
+Not included: weights of Swin-B and VGG16 trained on ImageNet. Without a file Swin starts from
+random weights, and without files the perceptual term is left out of the first loss. The paper's
+errors were reached with both; what their absence costs is not known.
 """
 
 from __future__ import annotations
@@ -153,6 +154,8 @@ class RadioDiff(RadioModel):
             ),
         ),
     }
+
+    ablations: ClassVar = {"without AFT": {"aft": False}}
 
     latent_scale: Tensor
     batches: Tensor

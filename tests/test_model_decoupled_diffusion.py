@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-
-from models.decoupled_diffusion import diffuse, loss_weights, precondition, sample
+from rmtools.models.decoupled_diffusion import diffuse, loss_weights, precondition, sample
 
 
 def draws(shape, seed=0):

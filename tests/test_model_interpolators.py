@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rmtools.models.interpolators import KNN, RBF, Kriging
 
-from models.interpolators import KNN, RBF, Kriging
 from rmtools.errors import MissingError, RecipeError
 
 N = 12

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from rmtools.models.interface import count_parameters
+from rmtools.models.naive import LastFrame, MeanMap, NearestSample
 
-from models.interface import count_parameters
-from models.naive import LastFrame, MeanMap, NearestSample
 from rmtools.errors import RecipeError
 
 N = 10

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rmtools.models.interface import count_parameters
+from rmtools.models.pmnet import ImageMean, PMNet
 from torch import nn
 
-from models.interface import count_parameters
-from models.pmnet import ImageMean, PMNet
 from rmtools.errors import RecipeError
 
 N = 32

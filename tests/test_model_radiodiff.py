@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from models import build
-from models.autoencoder_kl import (
+from rmtools.models import build
+from rmtools.models.autoencoder_kl import (
     AutoencoderKL,
     PatchCritic,
     Posterior,
     adaptive_weight,
     hinge,
 )
-from models.interface import count_parameters
-from models.perceptual import LPIPS, VGG16, WIDTHS
-from models.radiodiff import Preset, RadioDiff
-from models.swin import SIZES
+from rmtools.models.interface import count_parameters
+from rmtools.models.perceptual import LPIPS, VGG16, WIDTHS
+from rmtools.models.radiodiff import Preset, RadioDiff
+from rmtools.models.swin import SIZES
+
 from rmtools.errors import InputError, RecipeError
 
 TINY = Preset(8, 16, 4, "mini", critic_after=10)

@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-
-from models.radiodiff_unet import (
+from rmtools.models.radiodiff_unet import (
     HEAD,
     HEADS,
     ChannelNorm,
@@ -19,7 +18,7 @@ from models.radiodiff_unet import (
     TimeFeatures,
     positions,
 )
-from models.swin import SIZES
+from rmtools.models.swin import SIZES
 
 
 @pytest.fixture(autouse=True)

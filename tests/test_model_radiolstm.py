@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rmtools.models.interface import count_parameters
+from rmtools.models.radiolstm import ConvLSTM, RadioLSTM
 from torch.nn import functional
 
-from models.interface import count_parameters
-from models.radiolstm import ConvLSTM, RadioLSTM
 from rmtools.errors import RecipeError
 
 N = 12

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
-
-from models.interface import count_parameters
-from models.rme_gan import (
+from rmtools.models.interface import count_parameters
+from rmtools.models.rme_gan import (
     RMEGAN,
     SIGMAS,
     Discriminator,
@@ -17,6 +15,8 @@ from models.rme_gan import (
     power_spectrum_l1,
     total_variation,
 )
+from scipy.ndimage import gaussian_filter
+
 from rmtools.errors import RecipeError
 
 N = 64

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rmtools.models.interface import count_parameters
+from rmtools.models.static_unet import StaticUNet
 from torch.nn import functional
-
-from models.interface import count_parameters
-from models.static_unet import StaticUNet
 
 N = 64
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rmtools.models.interface import count_parameters
+from rmtools.models.pretrained import read_weights
+from rmtools.models.swin import HEAD, SIZES, WINDOW, Merge, Swin, WindowAttention, renamed
 
-from models.interface import count_parameters
-from models.pretrained import read_weights
-from models.swin import HEAD, SIZES, WINDOW, Merge, Swin, WindowAttention, renamed
 from rmtools.errors import InputError
 
 
