@@ -115,9 +115,23 @@ def cli() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def models() -> str:
+    """docs/models.md: written by hand but for the table of models."""
+    from rmtools.models.training.listing import as_table
+
+    before, rest = (HERE / "models.md").read_text().split("<!-- models -->\n")
+    _, after = rest.split("<!-- end -->\n")
+    return f"{before}<!-- models -->\n{as_table()}\n<!-- end -->\n{after}"
+
+
 def build() -> dict[str, str]:
     """All generated pages by file name."""
-    return {"recipes.md": recipes(), "cli.md": cli(), "osm-policy.md": to_markdown()}
+    return {
+        "recipes.md": recipes(),
+        "cli.md": cli(),
+        "osm-policy.md": to_markdown(),
+        "models.md": models(),
+    }
 
 
 if __name__ == "__main__":

@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from rmtools.models.interface import Phase, RadioModel
 
 SMALL: dict[str, dict[str, Any]] = {
-    "ae": {"width": 4},
-    "deep-ae": {"width": 4},
+    "ae": {"width": 8},
+    "deep-ae": {"width": 8},
     "octuf": {"layers": 2},
     "radiodiff": {"preset": "small", "steps": 1},
     "radiodun": {"blocks": 1},
+    "radiolstm": {"width": 8},
     "radiomamba": {"width": 8, "depths": [1, 1, 1, 1, 1]},
     "rmdm": {"preset": "small", "steps": 2},
 }
 """Options that keep large models small."""
 
-STEPS = 6
+STEPS = 3
 CHANGES = {
-    "batch": 4,
+    "batch": 2,
     "accumulate": 1,
     "epochs": None,
     "steps": STEPS,
@@ -86,6 +87,7 @@ def check_model(name: str, data: Path, folder: Path) -> None:
         changes=CHANGES,
         train_scenes=1,
         check_maps=2,
+        context=3 if "forecast" in model.conventions else None,
     )
     if not model.recipes:
         asked = replace(asked, changes={})

@@ -54,7 +54,7 @@ def as_table() -> str:
     ]
     for each in list_models():
         count = "" if each["parameters"] is None else f"{each['parameters']:,}"
-        recipe = "; ".join(_brief(name) for name in [each["name"]])
+        recipe = _brief(each["name"])
         lines.append(
             f"| `{each['name']}` | {each['title']} | {', '.join(each['tasks'])} | {count} | "
             f"{recipe} | {each['source']} |"
