@@ -16,8 +16,8 @@ pytest.importorskip("lightning")
 
 from rmtools.models.training import Machine, Training, load_checkpoint  # noqa: E402
 from rmtools.models.training import train as fit  # noqa: E402
-from rmtools.models.training.module import set_modes  # noqa: E402
 from rmtools.models.training.prepare import prepare  # noqa: E402
+from rmtools.models.training.turns import set_modes  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path

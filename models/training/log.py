@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from rmtools.files import write_text
 
@@ -13,7 +16,38 @@ from .record import METRICS_NAME, TENSORBOARD_NAME
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
+    from ..interface import Losses
+
 _FIRST = ["phase", "step", "epoch", "seconds", "learning_rate", "check"]
+
+
+@dataclass
+class LossSums:
+    """Loss terms since the last row of the log; on the device, so that nothing waits for them.
+
+    Attributes
+    ----------
+    values
+        Sums by name.
+    batches
+        How many were summed up.
+    bad_step
+        The first step with a loss that is not finite, else infinity.
+    """
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    batches: int = 0
+    bad_step: Tensor | None = None
+
+    def add(self, losses: Losses, prefix: str, step: int) -> None:
+        """Take in the losses of a turn."""
+        for name, value in losses.items():
+            key, now = prefix + name, value.detach().float()
+            self.values[key] = self.values[key] + now if key in self.values else now
+        bad = torch.where(losses["loss"].detach().isfinite(), torch.inf, float(step))
+        self.bad_step = bad if self.bad_step is None else torch.minimum(self.bad_step, bad)
 
 
 class Log:

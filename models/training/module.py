@@ -10,30 +10,32 @@ import hashlib
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rmtools.errors import RecipeError
 
 from .data import Batches, Epochs, evenly, in_order, loader
+from .log import LossSums
 from .mean import RunningMean
 from .schedule import rate_factor
+from .turns import make_optimiser, set_modes, train_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
     from torch.optim import Optimizer
     from torch.utils.data import DataLoader
 
     from rmtools.layouts.datasets import MapDataset
 
-    from ..interface import Batch, Losses, Phase, RadioModel
-    from ..recipe import Optimiser, Recipe
+    from ..interface import Batch, Phase, RadioModel
+    from ..recipe import Recipe
     from .log import Log
     from .schedule import Length, Progress
 
@@ -99,22 +101,6 @@ class PhasePlan:
     save_every_s: float = 120.0
 
 
-@dataclass
-class _Sums:
-    """Loss terms since the last row of the log, on the device."""
-
-    values: dict[str, Tensor] = field(default_factory=dict)
-    batches: int = 0
-    bad_step: Tensor | None = None
-
-    def add(self, losses: Losses, prefix: str, step: int) -> None:
-        for name, value in losses.items():
-            key, now = prefix + name, value.detach().float()
-            self.values[key] = self.values[key] + now if key in self.values else now
-        bad = torch.where(losses["loss"].detach().isfinite(), torch.inf, float(step))
-        self.bad_step = bad if self.bad_step is None else torch.minimum(self.bad_step, bad)
-
-
 class PhaseModule(LightningModule):
     """Trains the turns of one phase.
 
@@ -151,36 +137,31 @@ class PhaseModule(LightningModule):
         self.stop_asked = False
         self.score: float | None = None
         self._table, self._resume = log, resume
-        trained = {id(p) for parameters in self.parameters_of for p in parameters}
-        for parameter in model.parameters():
-            parameter.requires_grad_(id(parameter) in trained)
+        every = (p for parameters in self.parameters_of for p in parameters)
+        self.trained = list(dict.fromkeys(every))
+        train_only(model, self.trained)
         self._losses = [
             torch.compile(turn.loss) if plan.compiled else turn.loss for turn in self.turns
         ]
-        self._sums, self._checked = _Sums(), (0.0, 0)
+        self._sums, self._checked = LossSums(), (0.0, 0)
         self._micro, self.loss = 0, float("nan")
-        self.mean = self._mean()
+        decay = plan.recipe.ema
+        self.mean = None if decay is None else RunningMean(self.trained, decay)
 
     # -- preparation -------------------------------------------------------------------------
-
-    def _mean(self) -> RunningMean | None:
-        decay = self.plan.recipe.ema
-        trained = {id(p): p for parameters in self.parameters_of for p in parameters}
-        return None if decay is None else RunningMean(list(trained.values()), decay)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One for each turn."""
         pairs = zip(self.turns, self.parameters_of, strict=True)
-        return [_optimiser(t.optimiser or self.plan.recipe.optimiser, p) for t, p in pairs]
+        return [make_optimiser(t.optimiser or self.plan.recipe.optimiser, p) for t, p in pairs]
 
     def on_train_start(self) -> None:
         """Go on from where it was, and listen to Ctrl-C from here on."""
         if self.mean is not None:
             self.mean.values = [value.to(self.device) for value in self.mean.values]
         if self._resume and self._resume["optimisers"]:
-            for optimiser, state in zip(
-                self._optimisers(), self._resume["optimisers"], strict=True
-            ):
+            saved = self._resume["optimisers"]
+            for optimiser, state in zip(self.trainer.optimizers, saved, strict=True):
                 optimiser.load_state_dict(state)
             if self.mean is not None:
                 self.mean.load(self._resume["mean"])
@@ -199,7 +180,7 @@ class PhaseModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Put what is not trained in this phase into evaluation mode."""
-        set_modes(self.model, {id(p) for parameters in self.parameters_of for p in parameters})
+        set_modes(self.model, {id(p) for p in self.trained})
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The batches up to the next check."""
@@ -250,7 +231,7 @@ class PhaseModule(LightningModule):
         several = len(self.turns) > 1
         for number, (turn, optimiser) in enumerate(zip(self.turns, self._wrapped(), strict=True)):
             if several:
-                self._only(number)
+                train_only(self.model, self.parameters_of[number])
             losses = self._losses[number](batch)
             self.manual_backward(losses["loss"] / recipe.accumulate)
             if last:
@@ -274,12 +255,6 @@ class PhaseModule(LightningModule):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.plan.recipe.clip)
 
-    def _only(self, number: int) -> None:
-        """Let gradients reach the parameters of one turn alone."""
-        trained = {id(p) for p in self.parameters_of[number]}
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(id(parameter) in trained)
-
     def _after_step(self, rate: float) -> None:
         plan, step = self.plan, self.progress.step
         due = step % plan.length.check_every == 0 or step == plan.length.steps
@@ -287,9 +262,7 @@ class PhaseModule(LightningModule):
             self._log_losses(rate)
         if due or (self.trainer.world_size > 1 and step % ASK_EVERY):
             return
-        limit = plan.time_limit_s
-        late = limit is not None and self.progress.seconds >= limit
-        stop, late = self._any(stop=self.stop_asked, late=late)
+        stop, late = self._asked()
         if stop:
             self._log_losses(rate)
             self._table.close()
@@ -328,7 +301,7 @@ class PhaseModule(LightningModule):
             "learning_rate": base * rate,
         }
         self._table.add(progress.step, {**told, **means})
-        self._sums = _Sums()
+        self._sums = LossSums()
 
     # -- checks ------------------------------------------------------------------------------
 
@@ -372,17 +345,18 @@ class PhaseModule(LightningModule):
             plan.save_best(self)
             if self.mean is not None:
                 self.mean.swap()
+        stop, late = self._asked()
         patience = plan.recipe.patience
         if progress.step >= plan.length.steps:
-            self.progress.ended = "length"
-        elif progress.ended is None and patience is not None and progress.waiting >= patience:
-            self.progress.ended = "patience"
-        if progress.ended is not None:
-            self.trainer.should_stop = True
+            progress.ended = "length"
+        elif late:
+            progress.ended = "time"
+        elif patience is not None and progress.waiting >= patience:
+            progress.ended = "patience"
+        self.trainer.should_stop = progress.ended is not None
         best = "" if self.score is None else f", check {self.score:.5g}"
         self._tell(best + (" (best)" if progress.best_step == progress.step and best else ""))
         self._table.write()
-        (stop,) = self._any(stop=self.stop_asked)
         if stop or progress.ended or time.monotonic() - self._saved >= plan.save_every_s:
             self._save_last()
         if stop:
@@ -404,7 +378,7 @@ class PhaseModule(LightningModule):
         """What to go on from, beside the weights."""
         return {
             "progress": dict(vars(self.progress)),
-            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers()],
+            "optimisers": [optimiser.state_dict() for optimiser in self.trainer.optimizers],
             "mean": [] if self.mean is None else self.mean.values,
             "precision": self.trainer.precision_plugin.state_dict(),
         }
@@ -427,15 +401,15 @@ class PhaseModule(LightningModule):
         found = self.optimizers()
         return found if isinstance(found, list) else [found]
 
-    def _optimisers(self) -> list[Optimizer]:
-        return list(self.trainer.optimizers)
-
-    def _any(self, **flags: bool) -> list[bool]:
-        """Whether each is true in any process."""
+    def _asked(self) -> tuple[bool, bool]:
+        """Whether any process was asked to stop, and whether the time is over in any."""
+        limit = self.plan.time_limit_s
+        late = limit is not None and self.progress.seconds >= limit
         if self.trainer.world_size == 1:
-            return list(flags.values())
-        here = torch.tensor([float(flag) for flag in flags.values()], device=self.device)
-        return [bool(v) for v in self.trainer.strategy.reduce(here, reduce_op="max")]
+            return self.stop_asked, late
+        here = torch.tensor([float(self.stop_asked), float(late)], device=self.device)
+        stop, late = (bool(v) for v in self.trainer.strategy.reduce(here, reduce_op="max"))
+        return stop, late
 
     def _sum(self, *numbers: float) -> list[float]:
         """Sums over all processes."""
@@ -456,28 +430,3 @@ class PhaseModule(LightningModule):
             f"{left:.1f} min left"
         )
         self._said = now
-
-
-def _optimiser(about: Optimiser, parameters: list[nn.Parameter]) -> Optimizer:
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    if about.kind not in kinds:
-        raise RecipeError(f"no optimiser {about.kind!r}.", remedy="adam or adamw.")
-    return kinds[about.kind](
-        parameters,
-        lr=about.learning_rate,
-        betas=about.betas,
-        weight_decay=about.weight_decay,
-    )
-
-
-def set_modes(module: nn.Module, trained: set[int], *, inherited: bool = True) -> None:
-    """Put modules without any trained parameter into evaluation mode, the others into training.
-
-    Modules without parameters, such as dropout, follow the module they are in. So statistics of
-    what is frozen stay as they are.
-    """
-    own = [id(p) in trained for p in module.parameters()]
-    training = any(own) if own else inherited
-    module.training = training
-    for child in module.children():
-        set_modes(child, trained, inherited=training)
