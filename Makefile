@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types schemas docs pictures bench-dpm bench-traffic bench-winprop clean
+.PHONY: help demo test lint types schemas docs pictures bench-dpm bench-traffic bench-winprop bench-scan bench-gpu test-gpu clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,15 @@ bench-traffic: $(VENV)/.installed-bench ## Speed of the vehicle engine, beside S
 
 bench-winprop: $(VENV)/.installed-bench ## Speed of reading WinProp's results, beside numpy.loadtxt
 	PYTHONPATH=tests $(BIN)/python benchmarks/winprop_ingest.py $(ARGS)
+
+bench-scan: $(VENV)/.installed-dev ## Speed of the selective scan, beside the plain loop
+	$(BIN)/python benchmarks/scan_speed.py $(ARGS)
+
+bench-gpu: $(VENV)/.installed-dev ## Speed and memory of all models at 256 pixels, for a GPU
+	$(BIN)/python benchmarks/gpu_models.py $(ARGS)
+
+test-gpu: $(VENV)/.installed-dev ## The tests that need a GPU
+	$(BIN)/python -m pytest -m gpu tests $(ARGS)
 
 clean: ## Remove the environment and the demo
 	rm -rf $(VENV) demo build *.egg-info
