@@ -26,8 +26,6 @@ Inputs: TypeAlias = "tuple[FloatArray, FloatArray, FloatArray, FloatArray, Float
 """u, delta (B, D, L), a (D, N), b, c (B, L, N); or their gradients."""
 Task = tuple[int, int, int]
 """Sequence, its first channel, and the one after its last."""
-Place = tuple[int, int, int, int]
-"""Sequence, channel, first step, number of steps."""
 
 BLOCK = 64
 """Steps between two states that are kept."""
@@ -87,42 +85,42 @@ def scan_forward(inputs: Inputs, y: FloatArray, kept: FloatArray, task: Task) ->
 
 @sum_kernel
 def _states_again(
-    inputs: Inputs, place: Place, h: FloatArray, decay: FloatArray, before: FloatArray
+    u: FloatArray,
+    delta: FloatArray,
+    rate: FloatArray,
+    b: FloatArray,
+    h: FloatArray,
+    decay: FloatArray,
+    before: FloatArray,
 ) -> None:
-    """From the state before a block its decays and the states before and after each step.
+    """From the state `h` before a block of steps its decays, and the states before each step.
 
-    Fills decay (steps, N) and before (steps + 1, N), in which the state after a step is that
-    before the next.
+    Fills decay (steps, N) and before (steps + 1, N), where the last one is the state after all.
     """
-    u, delta, a, b, _ = inputs
-    row, d, start, steps = place
-    states = len(h)
-    rate = np.empty(states, np.float32)
-    for n in range(states):
-        rate[n] = a[d, n] * LOG2_E
+    steps, states = b.shape
     for k in range(steps):
-        step = delta[row, d, start + k]
-        inflow = step * u[row, d, start + k]
+        step = delta[k]
+        inflow = step * u[k]
         for n in range(states):
             shrink = exp2(step * rate[n])
             decay[k, n] = shrink
             before[k, n] = h[n]
-            h[n] = shrink * h[n] + inflow * b[row, start + k, n]
+            h[n] = shrink * h[n] + inflow * b[k, n]
     for n in range(states):
         before[steps, n] = h[n]
 
 
 @sum_kernel
 def _state_gradients(
-    gy: FloatArray, c: FloatArray, place: Place, decay: FloatArray, g: FloatArray, carry: FloatArray
+    gy: FloatArray, c: FloatArray, decay: FloatArray, g: FloatArray, carry: FloatArray
 ) -> None:
     """From C_t gy_t and E_t+1 g_t+1, which is `carry`, all g_t of a block, (steps, N)."""
-    row, d, start, steps = place
+    steps, states = c.shape
     # A loop that counts down is not vectorised; one that looks up its order is.
     for k in np.arange(steps - 1, -1, -1):
-        slope = gy[row, d, start + k]
-        for n in range(len(carry)):
-            now = carry[n] + slope * c[row, start + k, n]
+        slope = gy[k]
+        for n in range(states):
+            now = carry[n] + slope * c[k, n]
             g[k, n] = now
             carry[n] = now * decay[k, n]
 
@@ -144,42 +142,45 @@ def scan_backward(
     row, first, last = task
     groups = (u.shape[1] + GROUP - 1) // GROUP
     mine = row * groups + first // GROUP
-    length, states = b.shape[1:]
-    h, by_rate = np.empty(states, np.float32), np.empty(states, np.float32)
+    states = a.shape[1]
+    # Made one by one: parts of one array would be taken to overlap.
+    h, rate = np.empty(states, np.float32), np.empty(states, np.float32)
+    by_rate = np.empty(states, np.float32)
     decay, g = np.empty((BLOCK, states), np.float32), np.empty((BLOCK, states), np.float32)
     before = np.empty((BLOCK + 1, states), np.float32)
     carry = np.zeros((last - first, states), np.float32)
     for block in range(kept.shape[2] - 1, -1, -1):
-        start = block * BLOCK
-        steps = min(BLOCK, length - start)
+        # Views, since loops whose indices start at 0 need no checks for negative ones; and short
+        # loops, since one that writes to several arrays is not vectorised.
+        part = slice(block * BLOCK, min((block + 1) * BLOCK, u.shape[2]))
+        b_, c_, gb_, gc_ = b[row][part], c[row][part], gb[mine][part], gc[mine][part]
         for d in range(first, last):
-            place = (row, d, start, steps)
+            u_, delta_, gy_ = u[row, d][part], delta[row, d][part], gy[row, d][part]
+            gu_, gdelta_ = gu[row, d][part], gdelta[row, d][part]
             for n in range(states):
                 h[n] = kept[row, d, block, n]
+                rate[n] = a[d, n] * LOG2_E
                 by_rate[n] = ZERO
-            _states_again(inputs, place, h, decay, before)
-            _state_gradients(gy, c, place, decay, g, carry[d - first])
-            # Short loops, since one that writes to several arrays is not vectorised.
-            for k in range(steps):
-                slope = gy[row, d, start + k]
+            _states_again(u_, delta_, rate, b_, h, decay, before)
+            _state_gradients(gy_, c_, decay, g, carry[d - first])
+            for k in range(len(u_)):
                 for n in range(states):
-                    gc[mine, start + k, n] += slope * before[k + 1, n]
-            for k in range(steps):
-                t = start + k
-                inflow = delta[row, d, t] * u[row, d, t]
+                    gc_[k, n] += gy_[k] * before[k + 1, n]
+            for k in range(len(u_)):
+                inflow = delta_[k] * u_[k]
                 total = ZERO
                 for n in range(states):
-                    gb[mine, t, n] += inflow * g[k, n]
-                    total += g[k, n] * b[row, t, n]
-                gu[row, d, t] = total * delta[row, d, t]
-                gdelta[row, d, t] = total * u[row, d, t]
-            for k in range(steps):
+                    gb_[k, n] += inflow * g[k, n]
+                    total += g[k, n] * b_[k, n]
+                gu_[k] = total * delta_[k]
+                gdelta_[k] = total * u_[k]
+            for k in range(len(u_)):
                 total = ZERO
                 for n in range(states):
                     by_exponent = g[k, n] * decay[k, n] * before[k, n]
                     total += by_exponent * a[d, n]
-                    by_rate[n] += delta[row, d, start + k] * by_exponent
-                gdelta[row, d, start + k] += total
+                    by_rate[n] += delta_[k] * by_exponent
+                gdelta_[k] += total
             for n in range(states):
                 ga[row, d, n] += by_rate[n]
 

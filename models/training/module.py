@@ -7,6 +7,7 @@ checks; ours are counted by :mod:`.data`.
 from __future__ import annotations
 
 import hashlib
+import math
 import signal
 import threading
 import time
@@ -425,8 +426,8 @@ class PhaseModule(LightningModule):
         )
         speed = self.progress.seconds / max(1, step)
         left = speed * (plan.length.steps - step) / 60.0
+        loss = "" if math.isnan(self.loss) else f", loss {self.loss:.5g}"  # none measured yet
         plan.say(
-            f"{which}: step {step:,} of {plan.length.steps:,}, loss {self.loss:.5g}{more}, "
-            f"{left:.1f} min left"
+            f"{which}: step {step:,} of {plan.length.steps:,}{loss}{more}, {left:.1f} min left"
         )
         self._said = now
