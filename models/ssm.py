@@ -162,7 +162,7 @@ class PlainScan(torch.autograd.Function):
     ) -> Tensor:
         """Scan, keeping the inputs and one state for each chunk."""
         h = u.new_zeros(u.shape[0], *a.shape)
-        chunk = chunk or _chunk_steps(h)
+        chunk = chunk or _chunk_steps(h, u.shape[-1])
         parts, kept = [], []
         for u_, delta_, b_, c_ in _chunks(chunk, u, delta, b, c):
             kept.append(h)
@@ -248,10 +248,13 @@ def _sum_last(states: Tensor, by: Tensor) -> Tensor:
     return torch.matmul(states, by[..., None])[..., 0]
 
 
-def _chunk_steps(h: Tensor) -> int:
-    """Steps of a chunk: on a processor what fits into its cache, elsewhere about 100 MB."""
+def _chunk_steps(h: Tensor, length: int) -> int:
+    """Steps of a chunk: what fits a processor's cache, elsewhere about 100 MB of states.
+
+    But at least the root of the length, so that neither kept states nor those of a chunk are many.
+    """
     cells = 2**18 if h.device.type == "cpu" else 2**25
-    return max(1, cells // max(1, h.numel()))
+    return max(cells // max(1, h.numel()), math.isqrt(length), 1)
 
 
 def _chunks(steps: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:

@@ -196,6 +196,20 @@ def test_compiled_scan_is_the_same_in_any_number_of_threads() -> None:
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_few_states_are_kept_for_the_way_back(way: Any) -> None:
+    inputs = {name: x.requires_grad_() for name, x in make_inputs(1, 64, 1024, 64).items()}
+    kept: dict[int, int] = {}
+
+    def keep(x: Any) -> Any:
+        kept[x.data_ptr()] = x.numel()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        selective_scan(**inputs, delta_softplus=True, way=way)
+    assert sum(kept.values()) < 0.2 * 1024 * 64 * 64
+
+
 def test_powers_of_two() -> None:
     for x in torch.linspace(-126, 127, 2001).numpy():
         assert abs(float(exp2(x)) / 2.0 ** float(x) - 1) < 3e-7
