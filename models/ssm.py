@@ -117,7 +117,8 @@ def selective_scan(  # noqa: PLR0913 - those of mamba_ssm
                 )
             y = _scan_compiled(x, delta, a, b, c)
         else:
-            y = PlainScan.apply(x, delta, a, b, c, chunk)  # type: ignore[no-untyped-call]
+            plain: Callable[..., Tensor] = PlainScan.apply
+            y = plain(x, delta, a, b, c, chunk)
         if d is not None:
             y = y + d.to(kind)[:, None] * x
         if z is not None:
@@ -146,7 +147,8 @@ def _scan_compiled(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) ->
 
     u, delta, a = (tensor.contiguous() for tensor in (u, delta, a))
     b, c = (tensor.transpose(1, 2).contiguous() for tensor in (b, c))
-    return CompiledScan.apply(u, delta, a, b, c)  # type: ignore[no-untyped-call]
+    compiled: Callable[..., Tensor] = CompiledScan.apply
+    return compiled(u, delta, a, b, c)
 
 
 class PlainScan(torch.autograd.Function):
