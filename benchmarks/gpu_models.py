@@ -49,7 +49,7 @@ def make(name: str, size: int, options: dict[str, Any] | None = None) -> RadioMo
     task = next(task for task in TASKS if task in kind.conventions)
     known = kind.options()
     given = {"size": size} if "size" in known else {}
-    if "samples" in known:
+    if "samples" in known and task.startswith("sparse"):
         given["samples"] = SAMPLES
     model = build(name, task=task, **{**given, **(options or {})})
     if model.convention.samples is not None:

@@ -188,30 +188,39 @@ class Store:
 
         `attributes` are added to those of the arrays they name.
         """
-        from zarr.codecs import BloscCodec
-
         for spec in specs:
             shape = tuple(sizes[dim] for dim in spec.dims)
             attrs = {**spec.attrs, **(attributes or {}).get(spec.name, {})}
-            if spec.name in self._group:
-                present = self._group[spec.name]
-                if present.shape == shape and dict(present.attrs) == attrs:
-                    continue
-            chunked = spec.split if spec.chunked is None else spec.chunked
-            self._group.create_array(
-                spec.name,
-                shape=shape,
-                dtype=spec.dtype,
-                chunks=spec.blocks(shape, chunked),
-                shards=None if chunked == spec.split else spec.blocks(shape, spec.split),
-                fill_value=spec.fill,
-                compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")],
-                dimension_names=spec.dims,
-                attributes=attrs,
-                overwrite=True,
-            )
+            if not self._is_made(spec.name, shape, attrs):
+                self._create(spec, shape, attrs)
             if spec.dims == (spec.name,) and spec.dtype == "int32":
+                # also where the array is there: a run may have been killed before this
                 self._group[spec.name][:] = np.arange(shape[0], dtype=np.int32)
+
+    def _is_made(self, name: str, shape: tuple[int, ...], attrs: dict[str, Any]) -> bool:
+        """Whether there is an array of this name, shape and attributes."""
+        if name not in self._group:
+            return False
+        present = self._group[name]
+        return bool(present.shape == shape and dict(present.attrs) == attrs)
+
+    def _create(self, spec: ArraySpec, shape: tuple[int, ...], attrs: dict[str, Any]) -> None:
+        """Create an empty array in place of one that may be there."""
+        from zarr.codecs import BloscCodec
+
+        chunked = spec.split if spec.chunked is None else spec.chunked
+        self._group.create_array(
+            spec.name,
+            shape=shape,
+            dtype=spec.dtype,
+            chunks=spec.blocks(shape, chunked),
+            shards=None if chunked == spec.split else spec.blocks(shape, spec.split),
+            fill_value=spec.fill,
+            compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")],
+            dimension_names=spec.dims,
+            attributes=attrs,
+            overwrite=True,
+        )
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete arrays, as far as they exist."""

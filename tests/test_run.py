@@ -167,6 +167,17 @@ def test_killed_ten_times_it_resumes_to_the_same_bytes(
     assert not [path for path in walk_files(tmp_path) if path.name.endswith(".partial")]
 
 
+def test_killed_before_the_numbers_of_the_frames_were_written(
+    finished: Path, tmp_path: Path
+) -> None:
+    """An array that was made and not filled is filled by the next run."""
+    run(tmp_path, small(), stages=["tracks"])
+    shutil.rmtree(tmp_path / "store.zarr" / "frame" / "c")
+    shutil.rmtree(tmp_path / ".rmtools" / "ledger" / "tracks")
+    run(tmp_path, small())
+    assert digests(tmp_path) == digests(finished)
+
+
 def test_workers_end_when_the_run_is_killed(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*command(tmp_path, "traffic.frames=15"), "--workers", "2"],

@@ -56,7 +56,10 @@ def test_the_model_of_the_page_is_trained_predicts_and_is_measured(
     monkeypatch.chdir(tmp_path)
     Path("my_model.py").write_text(next(text for text in blocks if "MyModel" in text))
     commands = re.findall(r"^(rmtools \w+ .*MyModel.*)$", page, re.MULTILINE)
-    train, predict = (line.replace("demo", str(tiny_dataset)).split() for line in commands)
+    train, predict = (
+        line.replace("demo", str(tiny_dataset)).replace("test_unseen", "test").split()
+        for line in commands
+    )
     quick = ("--set", "recipe.steps=30", "--check-maps", 5, "--json")
     code, told, said = rmtools(*train[1:], *quick)
     assert code == 0, said

@@ -153,6 +153,7 @@ def train(
     from rmtools.models.training import Machine, Training
     from rmtools.models.training import train as fit
     from rmtools.models.training.options import read_settings
+    from rmtools.models.training.prepare import find_split
 
     options, changes = read_settings(settings or [])
     name: Any = _ALIASES.get(str(task), task)
@@ -202,7 +203,9 @@ def train(
         [*_lines(summary), str(done.checkpoint)],
         as_json=as_json,
     )
-    hint(f"rmtools predict {done.checkpoint} --data {data} --set test --out predictions")
+    others = [name for name in find_split(split, data).sets if name not in (train_set, val_set)]
+    chosen = f" --set {others[-1]}" if others else ""
+    hint(f"rmtools predict {done.checkpoint} --data {data}{chosen} --out predictions")
 
 
 def _lines(summary: TrainingSummary) -> list[str]:
