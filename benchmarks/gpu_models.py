@@ -23,14 +23,14 @@ import torch
 from rmtools.models import MODELS, build, find
 from rmtools.models.interface import count_parameters
 from rmtools.models.judging.plan import parse_settings
-from rmtools.models.judging.predictions import HALF, autocast, move
+from rmtools.models.judging.predictions import HALF, autocast
 from rmtools.models.judging.published import published
 from rmtools.models.judging.tables import number, table
 from rmtools.models.judging.timing import Budget, device_name, measure
 
 from rmtools.errors import RmtoolsError
 from rmtools.files import write_text
-from rmtools.layouts.tensors import build_maps, build_windows, planes_of
+from rmtools.layouts.tensors import build_maps, build_windows, move, planes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

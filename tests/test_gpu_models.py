@@ -16,7 +16,9 @@ torch = pytest.importorskip("torch")
 import gpu_models  # noqa: E402
 from gpu_models import made_up, make, steps  # noqa: E402
 from rmtools.models import MODELS, find  # noqa: E402
-from rmtools.models.judging.predictions import autocast, move  # noqa: E402
+from rmtools.models.judging.predictions import autocast  # noqa: E402
+
+from rmtools.layouts.tensors import move  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,7 +27,6 @@ from rmtools.models.judging.predictions import (  # noqa: E402
     JudgedMaps,
     predict,
     score,
-    to_reference,
 )
 from rmtools.models.judging.published import published  # noqa: E402
 from rmtools.models.judging.timing import Budget, measure  # noqa: E402
@@ -36,7 +35,7 @@ from rmtools.errors import RecipeError  # noqa: E402
 from rmtools.layouts.conventions import CONVENTIONS, GreyTransform  # noqa: E402
 from rmtools.layouts.maps import MapSource, open_maps  # noqa: E402
 from rmtools.layouts.packed import pack  # noqa: E402
-from rmtools.layouts.tensors import scale_grey  # noqa: E402
+from rmtools.layouts.tensors import scale_grey, to_reference  # noqa: E402
 from rmtools.metrics import load_protocol, nmse, protocol_names, psnr, rmse, ssim  # noqa: E402
 from rmtools.metrics.evaluation import OUTSIDE_BUILDINGS  # noqa: E402
 from rmtools.metrics.surroundings import LINE_OF_SIGHT, SHADOW, visible_from  # noqa: E402

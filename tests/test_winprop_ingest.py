@@ -6,129 +6,40 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes_results import Area
+from fakes_ingest import DEMO, MAPS, SMALL, Case, assert_same_maps, export, make_datasets
 from typer.testing import CliRunner
 
 from rmtools.cli import app
 from rmtools.errors import BusyError, ExitCode, InputError, MissingError, RecipeError
-from rmtools.layouts.npz import npz_bytes
 from rmtools.run.ledger import Ledger
 from rmtools.run.recipe import load_recipe
 from rmtools.run.runner import run, working_in
 from rmtools.run.workspace import RECIPE_NAME
 from rmtools.store import Store
 from rmtools.validation import validate
-from rmtools.winprop.check import Options
-from rmtools.winprop.export import Source, export_jobs
 from rmtools.winprop.ingest import ingest
-from rmtools.winprop.manifest import JobManifest, Solver, write_jobs
+from rmtools.winprop.manifest import write_jobs
 from rmtools.winprop.plan import JobOptions, plan_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from rmtools.winprop.ingest_report import IngestReport
     from rmtools.winprop.manifest import Expected
-
-DEMO = Path(__file__).resolve().parent.parent / "pipelines" / "demo.yaml"
-SMALL = [
-    "name=small",
-    "grid.n=32",
-    "city.tiles.count=2",
-    "city.tiles.min_road_m=20",
-    "traffic.trajectories=2",
-    "traffic.frames=2",
-    "traffic.vehicles=2",
-    "transmitters.count=2",
-    "transmitters.clear_of_roads=false",
-]
-MAPS = 2 * 2 * 2 * 2
-
-
-@dataclass(frozen=True)
-class Case:
-    """A dataset that was exported, and the one that was simulated instead."""
-
-    dataset: Path
-    jobs: Path
-    manifest: JobManifest
-    simulated: Store
-
-    def truth(self, expected: Expected) -> np.ndarray:
-        """Simulated path loss of an expected result."""
-        job, scene = expected.job, self.manifest.scene(expected.job.scene).index
-        if job.trajectory is None and self.simulated.has("pathloss_static"):
-            return self.simulated.static_map(scene, expected.transmitter.index)
-        maps = self.simulated.pathloss(scene, job.trajectory or 0, expected.transmitter.index)
-        return maps[job.frame or 0]
-
-    def area(self, expected: Expected, **changes: object) -> Area:
-        """A good result of WinProp's, or one that differs in `changes`."""
-        tx = expected.transmitter
-        good = {
-            "values": -self.truth(expected)[None],
-            "name": tx.name,
-            "location": (tx.x, tx.y, tx.z_m),
-        }
-        return Area(**{**good, **changes})  # type: ignore[arg-type]
-
-    def put(self, expected: Expected, data: bytes, name: int = 0) -> Path:
-        path = self.jobs / expected.paths[name]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        return path
-
-    def put_all(self) -> list[Expected]:
-        found = list(self.manifest.expected())
-        for expected in found:
-            self.put(expected, self.area(expected).data())
-        return found
-
-    def ingest(self, fit: str = "exact", **more: object) -> IngestReport:
-        return ingest(self.jobs, self.dataset, "winprop", Options(fit), **more)  # type: ignore[arg-type]
-
-    def store(self) -> Store:
-        return Store.open(self.dataset)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset up to its transmitters, and the same one simulated."""
-    root = tmp_path_factory.mktemp("made")
-    recipe = load_recipe(DEMO, SMALL)
-    run(root / "dataset", recipe, stages=["tracks", "transmitters"])
-    shutil.copytree(root / "dataset", root / "simulated")
-    run(root / "simulated", recipe, stages=["pathloss"])
-    return root
-
-
-def export(made: Path, folder: Path, solver: Solver = "winprop", **options: object) -> Case:
-    """A copy of the dataset with an export of it (its manifest and nothing else)."""
-    shutil.copytree(made / "dataset", folder / "dataset")
-    planned = JobOptions(3500.0, 1.5, **options)  # type: ignore[arg-type]
-    manifest = plan_jobs(folder / "dataset", solver, planned)
-    write_jobs(folder / "jobs", manifest)
-    simulated = Store.open(made / "simulated")
-    return Case(folder / "dataset", folder / "jobs", manifest, simulated)
+    return make_datasets(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
 def case(made: Path, tmp_path: Path) -> Case:
     return export(made, tmp_path)
-
-
-def assert_same_maps(store: Store, simulated: Store) -> None:
-    for scene in range(2):
-        for traj in range(2):
-            np.testing.assert_array_equal(
-                store.pathloss_unit(scene, traj), simulated.pathloss_unit(scene, traj)
-            )
 
 
 # -- all is good -----------------------------------------------------------------------------
@@ -479,67 +390,6 @@ def test_maps_without_vehicles_have_jobs_of_their_own(tmp_path: Path, trajectori
         np.testing.assert_array_equal(moving, wanted)
     here, there = (Ledger(s).entries("pathloss") for s in (case.dataset, tmp_path / "simulated"))
     assert [(e.unit, e.files) for e in here] == [(e.unit, e.files) for e in there]
-
-
-# -- other solvers ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def neutral(made: Path, tmp_path: Path) -> Case:
-    case = export(made, tmp_path, "neutral")
-    export_jobs(Source(case.dataset), case.jobs, case.manifest)
-    return case
-
-
-def csv(values: np.ndarray) -> bytes:
-    n = len(values)
-    lines = [
-        f"{col + 0.5},{n - row - 0.5},{'' if np.isnan(v := values[row, col]) else repr(float(v))}"
-        for row in range(n)
-        for col in range(n)
-    ]
-    return "\n".join(["x,y,pathloss_db", *lines, ""]).encode()
-
-
-def test_npz_and_csv_come_back_alike(neutral: Case) -> None:
-    for number, expected in enumerate(neutral.manifest.expected()):
-        truth = neutral.truth(expected)
-        if number % 2:
-            neutral.put(expected, csv(truth), name=1)
-        else:
-            neutral.put(expected, npz_bytes({"pathloss_db": truth}), name=0)
-    report = ingest(neutral.jobs, neutral.dataset, "neutral")
-    assert report.complete
-    assert_same_maps(neutral.store(), neutral.simulated)
-    solver = neutral.store().array_attributes("pathloss")["solver"]
-    assert solver["solver"] == "neutral"
-
-
-BAD_MAPS = [
-    (0, npz_bytes({"loss": np.zeros((32, 32))}), "there is none"),
-    (0, npz_bytes({"pathloss_db": np.zeros((16, 32))}), r"there is \(16, 32\) of float64"),
-    (0, npz_bytes({"pathloss_db": np.full((32, 32), -3.0)}), "infinite or negative"),
-    (0, npz_bytes({"pathloss_db": np.full((32, 32), np.inf)}), "infinite or negative"),
-    (0, npz_bytes({"pathloss_db": np.array("x")}), "there is"),
-    (0, b"no archive", "not a readable npz archive"),
-    (1, b"x,y,loss\n", "the first line is 'x,y,loss'"),
-    (1, csv(np.ones((30, 30))), "rows for 32 x 32|cut off|not the centre|outside"),
-    (1, csv(np.full((32, 32), -1.0)), "infinite or negative"),
-    (1, csv(np.ones((32, 32)))[:9000], "cut off"),
-    (1, csv(np.ones((32, 32))) + b" " * 10**6, "more than"),
-]
-
-
-def test_bad_results_of_other_solvers_are_named(neutral: Case) -> None:
-    put = {}
-    for expected, (name, data, message) in zip(neutral.manifest.expected(), BAD_MAPS, strict=False):
-        neutral.put(expected, data, name)
-        put[expected.paths[name]] = message
-    report = ingest(neutral.jobs, neutral.dataset, "neutral")
-    problems = {problem.file: problem for problem in report.problems if problem.kind == "refused"}
-    assert set(problems) == set(put)
-    for file, message in put.items():
-        assert re.search(message, problems[file].what), problems[file].what
 
 
 # -- the command line ------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,12 +18,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rmtools.errors import RecipeError
-from rmtools.layouts.datasets import SequenceForecast, SparseSamples, StaticMaps, collate
+from rmtools.layouts.datasets import SequenceForecast, collate
 from rmtools.layouts.maps import LayerMissingError
+from rmtools.layouts.tensors import move, to_reference
 from rmtools.metrics import Evaluator
 from rmtools.metrics.evaluation import OUTSIDE_BUILDINGS, ScaleUse, protocol_result
 from rmtools.metrics.surroundings import LINE_OF_SIGHT, SHADOW, visible_from
 
+from ..training.data import dataset_of
 from .results import Scores
 
 if TYPE_CHECKING:
@@ -77,47 +79,21 @@ class JudgedMaps:
 
     def of(self, convention: Convention) -> MapDataset:
         """The maps in the channels of a convention, as grey levels until ``finish``."""
-        options: dict[str, Any] = {
-            "split": self.manifest,
-            "subset": self.subset,
-            "kind": self.kind,
-            "convention": convention,
-            "dtype": "uint8",
-        }
-        if self.task == "forecast":
-            return SequenceForecast(self.source, window=self.window, **options)
-        if self.task in ("static", "dynamic"):
-            return StaticMaps(self.source, task=self.task, frames=self.frames, **options)
-        return SparseSamples(
-            self.source,
-            task=self.task,  # type: ignore[arg-type]  # narrowed
-            frames=self.frames,
-            samples=self.samples,
-            seed=self.seed,
-            **options,
+        asked = replace(
+            convention,
+            samples=self.samples or convention.samples,
+            window=self.window or convention.window,
         )
-
-
-def to_reference(values: Tensor, grey: GreyTransform) -> Tensor:
-    """Undo a convention's transform of grey levels: back to level / 255, without threshold.
-
-    Parameters
-    ----------
-    values
-        Numbers as a model sees and predicts them.
-    grey
-        The transform.
-
-    Returns
-    -------
-    Tensor
-        float32, same shape. What lies below a threshold cannot be known and is the threshold;
-        otherwise a prediction is not clamped here.
-    """
-    unit = (values.to(torch.float32) - grey.offset) / grey.factor
-    if grey.threshold:
-        unit = unit.clamp(min=0.0) * (1.0 - grey.threshold) + grey.threshold
-    return unit * (grey.divisor / 255.0)
+        return dataset_of(
+            self.source,
+            self.manifest,
+            self.subset,
+            task=self.task,
+            convention=asked,
+            kind=self.kind,
+            seed=self.seed,
+            frames=self.frames,
+        )
 
 
 def in_words(grey: GreyTransform) -> str:
@@ -209,14 +185,6 @@ def _truth(raw: Batch, data: MapDataset) -> Tensor:
     else:
         levels = raw["target"][:, None]
     return levels.to(torch.float32) / 255.0
-
-
-def move(batch: Batch, device: torch.device) -> Batch:
-    """A batch on a device."""
-    return {
-        key: move(value, device) if isinstance(value, dict) else value.to(device)
-        for key, value in batch.items()
-    }
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:

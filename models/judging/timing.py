@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from .predictions import autocast, move
+from rmtools.layouts.tensors import move
+
+from .predictions import autocast
 from .results import Timing
 
 if TYPE_CHECKING:

@@ -20,8 +20,6 @@ from rmtools.splits.manifest import SplitSet, make_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import torch
-
     from rmtools.layouts.conventions import Convention, Task
     from rmtools.layouts.datasets import MapDataset, Rows
     from rmtools.layouts.maps import MapSource
@@ -41,11 +39,16 @@ def dataset_of(
     convention: Convention,
     kind: str | None = None,
     seed: int = 0,
+    frames: Sequence[int] | None = None,
 ) -> MapDataset:
-    """Make the dataset of a task, as 8-bit planes; see docs/loaders.md for the parameters."""
+    """Make the dataset of a task, as 8-bit planes; see docs/loaders.md for the parameters.
+
+    `frames` are those of the dynamic tasks.
+    """
     options: dict[str, Any] = {"convention": convention, "kind": kind, "dtype": "uint8"}
     if task == "forecast":
         return SequenceForecast(source, split, subset, **options)
+    options["frames"] = frames
     if task in ("static", "dynamic"):
         return StaticMaps(source, split, subset, task=task, **options)
     return SparseSamples(source, split, subset, task=task, seed=seed, **options)  # type: ignore[arg-type]  # likewise
@@ -193,14 +196,6 @@ def evenly(samples: int, count: int | None) -> list[int]:
 def default_workers(device: str, samples: int, cores: int) -> int:
     """Processes to read with: none beside a model that needs the processor, or for little data."""
     return 0 if device == "cpu" or samples < 2000 else min(4, max(1, cores - 1))
-
-
-def move(batch: Batch, device: torch.device) -> Batch:
-    """A batch on a device."""
-    return {
-        key: move(value, device) if isinstance(value, dict) else value.to(device)
-        for key, value in batch.items()
-    }
 
 
 def _ignore_signals(_: int) -> None:

@@ -13,18 +13,16 @@ from rmtools.errors import InputError
 from rmtools.files import write_bytes
 from rmtools.images import grey_png
 from rmtools.layouts.maps import open_maps
+from rmtools.layouts.tensors import move, to_reference
 from rmtools.metrics.maps import sequence_id
 
 from .checkpoint import check_matches
-from .data import dataset_of, in_order, loader, move
+from .data import dataset_of, in_order, loader
 from .prepare import find_kind, find_split
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
-    from rmtools.layouts.conventions import GreyTransform
     from rmtools.layouts.maps import MapSource
     from rmtools.types import FloatArray
 
@@ -120,7 +118,7 @@ def predict_set(
         ready = maps.finish(move(raw, device))
         with torch.no_grad():
             values = made.predict(ready)
-        levels = to_unit(values, made.convention.grey).cpu().numpy().astype(np.float32)
+        levels = to_reference(values, made.convention.grey).cpu().numpy().astype(np.float32)
         meta = {name: value.tolist() for name, value in raw["meta"].items()}
         for i, images in enumerate(levels.reshape(len(levels), -1, *levels.shape[-2:])):
             for later, image in enumerate(images):
@@ -133,14 +131,6 @@ def predict_set(
     return Written(
         count, comparable, f"{min(frames)}-{max(frames)}" if forecast else "", differences
     )
-
-
-def to_unit(values: Tensor, grey: GreyTransform) -> Tensor:
-    """Undo a convention's transform: grey level / 255, float32, same shape."""
-    unit = (values.to(torch.float32) - grey.offset) / grey.factor
-    if grey.threshold:
-        unit = unit.clamp(min=0.0) * (1.0 - grey.threshold) + grey.threshold
-    return unit * (grey.divisor / 255.0)
 
 
 def _map_id(source: MapSource, kind: str, scene: int, traj: int, tx: int, frame: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from rmtools.cli._output import Json, hint, result, say
-from rmtools.cli.train import _ALIASES, TaskName
+from rmtools.cli.train import TASK_ALIASES, TaskName
 
 if TYPE_CHECKING:
     from rmtools.layouts.conventions import Task
@@ -145,7 +145,7 @@ def benchmark(
         models=names,
         options=options,
         changes=changes,
-        task=_ALIASES.get(task, cast("Task", task)),
+        task=TASK_ALIASES.get(task, cast("Task", task)),
         test=test_set,
         train=train_set,
         val=val_set,

@@ -19,7 +19,7 @@ TaskName = Literal[
 ]
 """Tasks of docs/loaders.md; srm and drm are the papers' names of the static and dynamic one."""
 
-_ALIASES: dict[str, Task] = {"srm": "static", "drm": "dynamic", "sparse-drm": "sparse-dynamic"}
+TASK_ALIASES: dict[str, Task] = {"srm": "static", "drm": "dynamic", "sparse-drm": "sparse-dynamic"}
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Accelerator = Literal["auto", "cpu", "gpu"]
@@ -156,7 +156,7 @@ def train(
     from rmtools.models.training.prepare import find_split
 
     options, changes = read_settings(settings or [])
-    name: Any = _ALIASES.get(str(task), task)
+    name: Any = TASK_ALIASES.get(str(task), task)
     asked = Training(
         model=model,
         data=data,

@@ -53,6 +53,36 @@ def scale_grey(levels: Tensor, grey: GreyTransform) -> Tensor:
     return values.add_(grey.offset) if grey.offset else values
 
 
+def to_reference(values: Tensor, grey: GreyTransform) -> Tensor:
+    """Undo a convention's transform of grey levels: back to level / 255, without threshold.
+
+    Parameters
+    ----------
+    values
+        Numbers as a model sees and predicts them.
+    grey
+        The transform.
+
+    Returns
+    -------
+    Tensor
+        float32, same shape. What lies below a threshold cannot be known and is the threshold;
+        otherwise a prediction is not clamped here.
+    """
+    unit = (values.to(torch.float32) - grey.offset) / grey.factor
+    if grey.threshold:
+        unit = unit.clamp(min=0.0) * (1.0 - grey.threshold) + grey.threshold
+    return unit * (grey.divisor / 255.0)
+
+
+def move(batch: Batch, device: torch.device) -> Batch:
+    """A batch on a device."""
+    return {
+        key: move(value, device) if isinstance(value, dict) else value.to(device)
+        for key, value in batch.items()
+    }
+
+
 def build_maps(raw: Batch, convention: Convention) -> Batch:
     """Input and target of construction and estimation from what a dataset read.
 
