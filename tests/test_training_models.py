@@ -36,10 +36,6 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Options that keep large models small."""
 
-SEED = 2
-"""A ReLU after the last layer may be shut from the start; with seed 0 that of Static-UNet's second
-U is, and nothing can be learnt."""
-
 STEPS = 3
 CHANGES = {
     "batch": 2,
@@ -92,7 +88,6 @@ def check_model(name: str, data: Path, folder: Path) -> None:
         changes=CHANGES,
         train_scenes=1,
         check_maps=2,
-        seed=SEED,
         context=3 if next(iter(model.conventions)) == "forecast" else None,
     )
     if not model.recipes:
