@@ -156,7 +156,8 @@ class RadioLSTM(Forecaster):
         self.decoder1 = ConvLSTM(2 * width, width)
         self.last = nn.Conv2d(width, 1, 1)
         if residual:
-            nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # there is one
+            for parameter in self.last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, frames: Tensor) -> Tensor:
         """From (B, context, 1, n, n) to (B, horizon, 1, n, n), from 0 to 1; n is even."""

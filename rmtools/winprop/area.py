@@ -8,7 +8,7 @@ import numpy as np
 
 from rmtools.errors import InputError
 from rmtools.winprop.header import REMEDY, ResultGrid
-from rmtools.winprop.rows import OK, PROBLEMS, read_rows
+from rmtools.winprop.rows import OK, PROBLEMS, no_texts, read_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +87,7 @@ def read_area(
         values.reshape(-1),
         np.zeros(grid.columns * grid.rows if steps > 1 else 0, np.uint32),
         heights,
-        (np.zeros(4 * grid.columns, np.uint64), np.zeros(4 * grid.rows, np.uint64)),
+        (no_texts(grid.columns), no_texts(grid.rows), no_texts(1)),
     )
     wanted = steps * grid.rows * grid.columns
     in_last_line = b"\n" not in text[place:stop].tobytes()

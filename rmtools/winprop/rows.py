@@ -2,18 +2,35 @@
 
 Files have tens of thousands of rows and datasets have tens of thousands of files. The speed comes
 from not reading the same number twice: in a map every coordinate stands in a hundred rows or more,
-letter by letter the same, so a row is first compared with the coordinates it is expected to have,
-and only a coordinate that is not the expected one is read as a number. Rows in any order give the
-same map.
+letter by letter the same. So a row is first compared with the row that is expected, whose
+coordinates follow their pattern and whose value has as many decimals as the last one
+(:func:`_expected_rows`); only what is not as expected is read as numbers. Rows in any order give
+the same map.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
 
 from rmtools.kernel import hot_kernel, inlined_kernel
+from rmtools.winprop.numbers import (
+    BLANK,
+    MINUS,
+    NEWLINE,
+    POINT,
+    POWERS,
+    RETURN,
+    ZERO,
+    behind_gap,
+    behind_line,
+    read_number,
+    read_value,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,29 +58,56 @@ NOT_COMPUTED = -1000.0
 OFF_CENTRE_PIXELS = 0.05
 """How far a printed coordinate may be from the centre of its pixel."""
 
-_MAX_DIGITS = 18  # what fits into 64 bits with certainty
-_MAX_EXPONENT = 30
-_POWERS = 10.0 ** np.arange(_MAX_DIGITS + _MAX_EXPONENT + 1)
+_ONE, _TWO, _THREE, _SEVEN, _EIGHT = (np.uint64(k) for k in (1, 2, 3, 7, 8))
+_16, _32, _LOW_32, _BYTE = (np.uint64(k) for k in (16, 32, 2**32 - 1, 255))
+_ALL, _N_C = np.uint64(2**64 - 1), np.uint64(int.from_bytes(b"N.C.", "little"))
+_EACH = np.uint64(0x0101010101010101)
+_MASKS = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
+"""Which bits of a word belong to a text of 0 to 8 bytes."""
 
-_TAB, _NEWLINE, _RETURN, _BLANK, _PLUS, _COMMA, _MINUS, _POINT = 9, 10, 13, 32, 43, 44, 45, 46
-_ZERO, _NINE, _SEMICOLON, _C, _E, _N, _A = 48, 57, 59, 67, 69, 78, 65
-_LOWER = 32  # added to a capital letter
+_LONGEST = 16
+"""Coordinates of more bytes, with the blanks behind them, are read again in every row."""
 
-_ONE, _TWO, _THREE, _EIGHT, _63, _BYTE = (np.uint64(k) for k in (1, 2, 3, 8, 63, 255))
-_TWO_BYTES, _CRLF, _SIXTEEN = np.uint64(0xFFFF), np.uint64(0x0A0D), np.uint64(16)
-_FOUR, _N_C = np.uint64(0xFFFFFFFF), np.uint64(int.from_bytes(b"N.C.", "little"))
-_EACH, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 
-_MAX_KNOWN = 24
-_MASKS = np.array(
-    [
-        (1 << 8 * min(max(length - 8 * word, 0), 8)) - 1
-        for length in range(_MAX_KNOWN + 1)
-        for word in range(3)
-    ],
-    np.uint64,
-)
-"""For texts of 0 to 24 bytes: which bits of the three words that hold them belong to them."""
+class Form(NamedTuple):
+    """How the last value was written: what the next one is expected to look like.
+
+    Attributes
+    ----------
+    before
+        The character in front of the first digit: minus or a separator.
+    lead
+        How far the first digit is from the place of the value: 1 behind a minus, else 0.
+    decimals
+        Behind the point.
+    scale
+        What the number without its point is divided by, negative behind a minus.
+    newline, line_end
+        Length of the end of the line, and what it is, as an integer.
+    """
+
+    before: np.uint8
+    lead: int
+    decimals: np.uint64
+    scale: float
+    newline: int
+    line_end: np.uint64
+
+
+_NO_FORM = Form(np.uint8(0), 0, _SEVEN, 1.0, 0, np.uint64(0))
+"""What no value has: more than 6 decimals leave no room for a digit and the point."""
+
+
+def no_texts(count: int) -> WordArray:
+    """Table of the texts of `count` coordinates, none of them known: shape (4 * count,).
+
+    Of each: its length, and in the upper half of that word the place of its last eight bytes; its
+    first eight bytes; its last eight, which overlap; the bits that count. Here the two are
+    different and begin at the same place, so that no text agrees with them.
+    """
+    texts = np.zeros((count, 4), np.uint64)
+    texts[:, 2:] = _ALL
+    return texts.reshape(-1)
 
 
 @hot_kernel
@@ -77,147 +121,6 @@ def _word(text: ByteArray, at: int) -> np.uint64:
 
 
 @hot_kernel
-def _gap(text: ByteArray, at: int, stop: int) -> int:
-    """Behind blanks, tabs, commas and semicolons."""
-    while at < stop and (
-        text[at] == _TAB or text[at] == _BLANK or text[at] == _COMMA or text[at] == _SEMICOLON
-    ):
-        at += 1
-    return at
-
-
-@hot_kernel
-def _line_end(text: ByteArray, at: int, stop: int) -> int:
-    """Behind the end of the line, at the next character that is not white; -1: none is there."""
-    at = _gap(text, at, stop)
-    if at >= stop:
-        return at
-    if text[at] != _NEWLINE and text[at] != _RETURN:
-        return -1
-    while at < stop and (
-        text[at] == _NEWLINE or text[at] == _RETURN or text[at] == _BLANK or text[at] == _TAB
-    ):
-        at += 1
-    return at
-
-
-@inlined_kernel
-def _next_row(text: ByteArray, at: int, stop: int) -> int:
-    """Like :func:`_line_end`, and faster behind most lines: CRLF, then something else."""
-    word = _word(text, at)
-    if word & _TWO_BYTES == _CRLF and (word >> _SIXTEEN) & _BYTE > _BLANK:
-        return at + 2
-    return _line_end(text, at, stop)
-
-
-@hot_kernel
-def _number(text: ByteArray, at: int, stop: int) -> tuple[float, int]:
-    """Number at a place and the place behind it; -1 for the place when there is none.
-
-    Right to the last bit up to 15 digits and powers of ten up to 22; further digits than 18 are
-    left away.
-    """
-    negative = at < stop and text[at] == _MINUS
-    if negative or (at < stop and text[at] == _PLUS):
-        at += 1
-    mantissa = np.int64(0)
-    digits = 0
-    while at < stop and _ZERO <= text[at] <= _NINE:
-        mantissa = 10 * mantissa + np.int64(text[at] - _ZERO)
-        digits += 1
-        at += 1
-    if digits > _MAX_DIGITS:
-        return 0.0, -1
-    decimals = 0
-    if at < stop and text[at] == _POINT:
-        at += 1
-        begin = at
-        while at < stop and _ZERO <= text[at] <= _NINE:
-            if digits < _MAX_DIGITS:
-                mantissa = 10 * mantissa + np.int64(text[at] - _ZERO)
-                digits += 1
-                decimals += 1
-            at += 1
-        if digits == 0 and at == begin:
-            return 0.0, -1
-    if digits == 0:
-        return 0.0, -1
-    if at < stop and (text[at] == _E or text[at] == _E + _LOWER):
-        at += 1
-        down = at < stop and text[at] == _MINUS
-        if down or (at < stop and text[at] == _PLUS):
-            at += 1
-        begin = at
-        exponent = 0
-        while at < stop and _ZERO <= text[at] <= _NINE and exponent <= _MAX_EXPONENT:
-            exponent = 10 * exponent + int(text[at] - _ZERO)
-            at += 1
-        if at == begin or exponent > _MAX_EXPONENT:
-            return 0.0, -1
-        decimals += exponent if down else -exponent
-    value = float(mantissa)
-    value = value / _POWERS[decimals] if decimals >= 0 else value * _POWERS[-decimals]
-    return (-value if negative else value), at
-
-
-@inlined_kernel
-def _short_number(text: ByteArray, at: int) -> tuple[float, int]:
-    """``N.C.``, or a number with a point, at most 8 characters and white space behind it.
-
-    That is how values are printed, and all 8 characters are read at once: with the point taken
-    out, three multiplications join single digits to pairs, fours and the whole. -1 for the place
-    when it is of another form, see :func:`_any_value`. Reads 10 bytes.
-    """
-    word = _word(text, at)
-    if word & _FOUR == _N_C:
-        return np.nan, at + 4
-    negative = word & _BYTE == _MINUS
-    if negative:
-        at += 1
-        word = _word(text, at)
-    digits = word ^ _EACH * np.uint64(_ZERO)
-    other = (((digits & _EACH * np.uint64(127)) + _EACH * np.uint64(118)) | digits) & _HIGH
-    point = _first(other)
-    end = _first(other & (other - _ONE))
-    # shifts are taken modulo 64, and one branch decides: a wrong guess costs more than all of it
-    behind = (_word(text, at + 1) >> (_EIGHT * (end - _ONE) & _63)) & _BYTE
-    mark = (word >> (_EIGHT * point & _63)) & _BYTE
-    if (point >= _EIGHT) | (mark != _POINT) | (behind > _BLANK) | (end < _TWO):
-        return 0.0, -1
-    before = (_ONE << (_EIGHT * point)) - _ONE
-    digits = (digits & before) | ((digits >> _EIGHT) & ~before)
-    digits <<= _EIGHT * (_EIGHT + _ONE - end)
-    pairs = (digits * np.uint64(10) + (digits >> _EIGHT)) & np.uint64(0x00FF00FF00FF00FF)
-    fours = (pairs * np.uint64(100) + (pairs >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
-    whole = (fours * np.uint64(10000) + (fours >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
-    value = float(whole) / _POWERS[end - point - _ONE]
-    return (-value if negative else value), int(np.int64(at) + np.int64(end))
-
-
-@inlined_kernel
-def _first(marks: np.uint64) -> np.uint64:
-    """Index of the lowest byte whose highest bit is set, in a word of such bits; 8: none."""
-    bytes_below = ((marks - _ONE) & ~marks & _HIGH) >> np.uint64(7)
-    return (bytes_below * _EACH) >> np.uint64(56)
-
-
-@hot_kernel
-def _any_value(text: ByteArray, at: int, stop: int) -> tuple[float, int]:
-    """Number at a place and the place behind it; NaN for ``N.C.`` and ``nan``."""
-    if at + 3 <= stop and (text[at] == _N or text[at] == _N + _LOWER):
-        if at + 4 <= stop and (
-            text[at + 1] == _POINT and text[at + 2] == _C and text[at + 3] == _POINT
-        ):
-            return np.nan, at + 4
-        if (text[at + 1] | _LOWER) == _A + _LOWER and (text[at + 2] | _LOWER) == _N + _LOWER:
-            return np.nan, at + 3
-        return 0.0, -1
-    if text[at - 1] == _COMMA and (at >= stop or text[at] == _NEWLINE or text[at] == _RETURN):
-        return np.nan, at  # an empty field at the end of a line of a CSV file
-    return _number(text, at, stop)
-
-
-@hot_kernel
 def _index(coordinate: float, low: float, resolution: float, count: int) -> int:
     """Pixel whose centre a coordinate is; -OUTSIDE or -OFF_CENTRE when there is none."""
     place = (coordinate - low) / resolution - 0.5
@@ -227,62 +130,214 @@ def _index(coordinate: float, low: float, resolution: float, count: int) -> int:
     return index if abs(place - index) <= OFF_CENTRE_PIXELS else -OFF_CENTRE
 
 
-@hot_kernel
-def _again(text: ByteArray, at: int, pixel: int, known: WordArray) -> np.int64:
-    """Length of a pixel's coordinate if it stands here again, letter by letter; otherwise 0.
+@inlined_kernel
+def _unlike(text: ByteArray, at: int, k: np.uint64, texts: WordArray) -> np.uint64:
+    """0 when the text of the table's word `k` stands here, letter by letter. Reads 16 bytes."""
+    last = at + int(np.int64(texts[k] >> _32))
+    unlike = (_word(text, at) ^ texts[k + _ONE]) | (_word(text, last) ^ texts[k + _TWO])
+    return unlike & texts[k + _THREE]
 
-    Reads 24 bytes.
-    """
-    k = np.uint64(pixel) << _TWO
-    if k >= np.uint64(len(known)):
-        return np.int64(0)
-    length = known[k]
-    mask = length * _THREE
-    different = (_word(text, at) ^ known[k + _ONE]) & _MASKS[mask]
-    different |= (_word(text, at + 8) ^ known[k + _TWO]) & _MASKS[mask + _ONE]
-    different |= (_word(text, at + 16) ^ known[k + _THREE]) & _MASKS[mask + _TWO]
-    return np.int64(length) if different == 0 else np.int64(0)
+
+@inlined_kernel
+def _length(k: np.uint64, texts: WordArray) -> int:
+    """Bytes of the text of the table's word `k`."""
+    return int(np.int64(texts[k] & _LOW_32))
 
 
 @hot_kernel
-def _remember(text: ByteArray, at: int, length: int, pixel: int, known: WordArray) -> None:
-    """Keep a pixel's coordinate for :func:`_again`, unless it is longer than 24 bytes."""
-    if length <= _MAX_KNOWN:
-        known[4 * pixel] = length
-        for i in range(3):
-            known[4 * pixel + 1 + i] = _word(text, at + 8 * i)
+def _remember(text: ByteArray, at: int, length: int, pixel: int, texts: WordArray) -> None:
+    """Put a pixel's coordinate into the table, unless it is too long."""
+    if length <= _LONGEST:
+        last = max(length - 8, 0)
+        texts[4 * pixel] = length | last << 32
+        texts[4 * pixel + 1] = _word(text, at)
+        texts[4 * pixel + 2] = _word(text, at + last)
+        texts[4 * pixel + 3] = _MASKS[min(length, 8)]
 
 
 @hot_kernel
 def _coordinate(
+    text: ByteArray, at: int, stop: int, expected: int, axis: tuple[float, float], texts: WordArray
+) -> tuple[int, int]:
+    """Pixel along one axis, and the place behind its coordinate and the blanks there.
+
+    A negative pixel is a problem. The text goes to the table.
+    """
+    count = len(texts) // 4
+    if 0 <= expected < count and _unlike(text, at, np.uint64(4 * expected), texts) == 0:
+        return expected, at + _length(np.uint64(4 * expected), texts)
+    value, end = read_number(text, at, stop)
+    if end < 0:
+        return -BAD_NUMBER, at
+    pixel = _index(value, axis[0], axis[1], count)
+    if pixel < 0:
+        return pixel, at
+    behind = behind_gap(text, end, stop)
+    if behind == end:
+        return -BAD_COLUMNS, behind
+    _remember(text, at, behind - at, pixel, texts)
+    return pixel, behind
+
+
+@hot_kernel
+def _form(text: ByteArray, at: int) -> Form:
+    """Form of the value at a place, which ends a line."""
+    lead, end = int(text[at] == MINUS), at
+    while text[end] > BLANK:
+        end += 1
+    decimals = 0
+    while text[end - 1 - decimals] != POINT:
+        decimals += 1
+        if decimals == 7:
+            return _NO_FORM
+    scale = -POWERS[decimals] if lead else POWERS[decimals]
+    newline = 1 + int(text[end] == RETURN)
+    if text[end + newline - 1] != NEWLINE:
+        return _NO_FORM
+    line_end = _word(text, end) & _MASKS[newline]
+    return Form(text[at - 1 + lead], lead, np.uint64(decimals), scale, newline, line_end)
+
+
+@inlined_kernel
+def _steps_left(pixel: int, stride: int, count: int) -> int:
+    """How often a pixel can be moved by a stride of -1, 0 or 1 within an axis."""
+    if stride == 0:
+        return count
+    return pixel if stride == -1 else count - 1 - pixel if stride == 1 else 0
+
+
+@hot_kernel
+def _expected_rows(
+    text: ByteArray,
+    rows: tuple[int, int],
+    columns: int,
+    places: tuple[int, int, int],
+    strides: tuple[int, int],
+    texts: tuple[WordArray, WordArray, WordArray],
+    form: Form,
+    values: FloatArray,
+) -> tuple[int, int]:
+    """Read rows as long as they are what is expected; everything else is left to others.
+
+    A value is ``N.C.``, or has the form of the last one and at most eight characters. Those are
+    read at once, in one word: with the point taken out, three multiplications join single digits
+    to pairs, fours and the whole. There is nothing else to be done in a row of most maps, so what
+    counts here is every instruction.
+
+    Parameters
+    ----------
+    text, columns, values
+        See :func:`read_rows`; for one time step.
+    rows
+        Where the first of them would begin, and where rows end.
+    places, strides
+        Pixel of the row before along both axes and in `values`; how it moves from row to row.
+    texts, form
+        What is expected; the third table has one text, that of z.
+
+    Returns
+    -------
+    place, count
+        Where the first row begins that is not as expected, and how many were read.
+    """
+    at, stop = rows
+    many = min(
+        _steps_left(places[0], strides[0], len(texts[0]) // 4),
+        _steps_left(places[1], strides[1], len(texts[1]) // 4),
+    )
+    x, y, pixel = np.uint64(4 * places[0]), np.uint64(4 * places[1]), np.uint64(places[2])
+    d_x, d_y = np.uint64(4 * strides[0]), np.uint64(4 * strides[1])
+    d_pixel = np.uint64(strides[0] * (len(texts[1]) // 4) + strides[1])
+    most = _SEVEN - form.decimals
+    for count in range(many):
+        begin = at
+        x, y, pixel = x + d_x, y + d_y, pixel + d_pixel
+        unlike = _unlike(text, at, x, texts[0])
+        at += _length(x, texts[0])
+        unlike |= _unlike(text, at, y, texts[1])
+        at += _length(y, texts[1])
+        if columns == 4:
+            unlike |= _unlike(text, at, np.uint64(0), texts[2])
+            at += _length(np.uint64(0), texts[2])
+        if (unlike != 0) | (begin >= stop):
+            return begin, count
+        if _word(text, at) & _LOW_32 == _N_C:
+            value, at = np.float32(np.nan), at + 4
+        else:
+            at += form.lead
+            word = _word(text, at)
+            points = word ^ _EACH * np.uint64(POINT)
+            points = (points - _EACH) & ~points & (_EACH << _SEVEN)
+            point = _trailing_zeros(points) >> _THREE  # index of the first one
+            if (text[np.uint64(at) - _ONE] != form.before) | (point - _ONE >= most):
+                return begin, count
+            whole = ((points & (~points + _ONE)) >> _SEVEN) - _ONE  # bits in front of the point
+            digits = word ^ _EACH * np.uint64(ZERO)
+            digits = (digits & whole) | ((digits >> _EIGHT) & ~whole)
+            digits <<= _EIGHT * (_EIGHT - form.decimals - point)
+            if ((digits + _EACH * np.uint64(6)) | digits) & (_EACH * np.uint64(0xF0)) != 0:
+                return begin, count
+            digits = (digits * np.uint64(10) + (digits >> _EIGHT)) & np.uint64(0x00FF00FF00FF00FF)
+            digits = (digits * np.uint64(100) + (digits >> _16)) & np.uint64(0x0000FFFF0000FFFF)
+            digits = (digits * np.uint64(10000) + (digits >> _32)) & _LOW_32
+            value = np.float32(np.float64(np.int64(digits)) / form.scale)
+            at += int(np.int64(point + _ONE + form.decimals))
+        ends = _word(text, at) & _MASKS[form.newline] == form.line_end
+        at += form.newline
+        odd = (value <= NOT_COMPUTED) | (values[pixel] != -np.inf) | (text[np.uint64(at)] <= BLANK)
+        if odd or not ends:
+            return begin, count
+        values[pixel] = value
+    return at, many
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba has no types
+def _trailing_zeros(_: object, word: types.Type) -> tuple[object, object]:
+    """Zeros below the lowest bit that is set, 64 without one: one instruction of the processor."""
+
+    def write(_: object, builder: ir.IRBuilder, __: object, words: list[ir.Value]) -> ir.Value:
+        return builder.cttz(words[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(word), write
+
+
+@hot_kernel
+def _read_row(
     text: ByteArray,
     at: int,
     stop: int,
-    numbers: int,
-    axis: tuple[float, float],
-    known: WordArray,
-) -> tuple[int, int, float]:
-    """Pixel along one axis, the place behind its coordinate, and z if that is one of `numbers`.
+    columns: int,
+    expected: tuple[int, int],
+    axes: tuple[tuple[float, float], tuple[float, float]],
+    texts: tuple[WordArray, WordArray, WordArray],
+) -> tuple[int, int, int, int, float, float, int]:
+    """Read a row as numbers: problem, place, column, row, z, value and the place of the value.
 
-    The text of the coordinate goes to `known`. A negative pixel is a problem.
+    The place is the next row's, or that of the problem.
     """
-    value, end = _number(text, at, stop)
-    if end < 0:
-        return -BAD_NUMBER, at, np.nan
-    pixel = _index(value, axis[0], axis[1], len(known) // 4)
-    if pixel < 0:
-        return pixel, at, np.nan
-    behind = _gap(text, end, stop)
+    col, at = _coordinate(text, at, stop, expected[0], axes[0], texts[0])
+    if col < 0:
+        return -col, at, 0, 0, np.nan, np.nan, at
+    row, at = _coordinate(text, at, stop, expected[1], axes[1], texts[1])
+    if row < 0:
+        return -row, at, 0, 0, np.nan, np.nan, at
     z = np.nan
-    if numbers == 2 and behind > end:
-        z, end = _number(text, behind, stop)
+    if columns == 4:
+        z, end = read_number(text, at, stop)
         if end < 0:
-            return -BAD_NUMBER, behind, np.nan
-        behind = _gap(text, end, stop)
-    if behind == end:
-        return -BAD_COLUMNS, behind, np.nan
-    _remember(text, at, behind - at, pixel, known)
-    return pixel, behind, z
+            return BAD_NUMBER, at, 0, 0, np.nan, np.nan, at
+        behind = behind_gap(text, end, stop)
+        if behind == end:
+            return BAD_COLUMNS, behind, 0, 0, np.nan, np.nan, at
+        _remember(text, at, behind - at, 0, texts[2])
+        at = behind
+    value, end = read_value(text, at, stop)
+    if end < 0:
+        return BAD_NUMBER, at, 0, 0, np.nan, np.nan, at
+    behind = behind_line(text, end, stop)
+    if behind < 0:
+        return BAD_COLUMNS, end, 0, 0, np.nan, np.nan, at
+    return OK, behind, col, row, z, value, at
 
 
 @hot_kernel
@@ -294,7 +349,7 @@ def read_rows(
     values: FloatArray,
     seen: IntArray,
     heights: FloatArray,
-    known: tuple[WordArray, WordArray],
+    texts: tuple[WordArray, WordArray, WordArray],
 ) -> tuple[int, int, int]:
     """Read all rows into `values`.
 
@@ -316,46 +371,27 @@ def read_rows(
         empty, when there is one time step.
     heights
         NaN, shape (time steps,): filled with z of the points of each time step.
-    known
-        Zeros, shapes (4 * n columns,) and (4 * n rows,), see :func:`_again`.
+    texts
+        From :func:`no_texts`: of the columns, of the rows, and of one height.
 
     Returns
     -------
     problem, place, count
         One of the codes of this module, where in `text` it was found, rows read.
     """
-    steps, n_rows = len(heights), len(known[1]) // 4
-    x_axis, y_axis = (area[0], area[2]), (area[1], area[2])
-    # where z may change it is read in every row, as a part of the row's coordinate: no such pixel
-    skip = 2**32 if columns == 4 and steps > 1 else 0
+    steps, n_rows = len(heights), len(texts[1]) // 4
+    axes = (area[0], area[2]), (area[1], area[2])
     col = row = d_col = d_row = count = 0
     at, stop = rows
+    form = _NO_FORM
     while at < stop:
-        begin = at
-        new_col = col + d_col
-        length = _again(text, at, new_col, known[0])
-        if length == 0:
-            new_col, at, _ = _coordinate(text, at, stop, 1, x_axis, known[0])
-            if new_col < 0:
-                return -new_col, at, count
-        at += int(length)
-        new_row, z = row + d_row, np.nan
-        length = _again(text, at, new_row + skip, known[1])
-        if length == 0:
-            new_row, at, z = _coordinate(text, at, stop, columns - 2, y_axis, known[1])
-            if new_row < 0:
-                return -new_row, at, count
-        at += int(length)
-        d_col, d_row = new_col - col, new_row - row
-        col, row = new_col, new_row
-        value, end = _short_number(text, at)
-        if end < 0 or end > stop:
-            value, end = _any_value(text, at, stop)
-            if end < 0:
-                return BAD_NUMBER, at, count
-        at = _next_row(text, end, stop)
-        if at < 0:
-            return BAD_COLUMNS, end, count
+        begin, expected = at, (col + d_col, row + d_row)
+        problem, at, new_col, new_row, z, value, place = _read_row(
+            text, at, stop, columns, expected, axes, texts
+        )
+        if problem != OK:
+            return problem, at, count
+        d_col, d_row, col, row = new_col - col, new_row - row, new_col, new_row
         pixel, step = col * n_rows + row, 0
         if steps > 1:
             step = int(seen[pixel])
@@ -363,11 +399,18 @@ def read_rows(
             pixel = pixel * steps + step
         if step >= steps or values[pixel] != -np.inf:
             return TWICE, begin, count
-        if length == 0 and not np.isnan(z):
-            if np.isnan(heights[step]):
-                heights[step] = z
-            elif heights[step] != z:
-                return MIXED_HEIGHTS, begin, count
+        if np.isnan(heights[step]):
+            heights[step] = z
+        elif heights[step] != z:
+            return MIXED_HEIGHTS, begin, count
         values[pixel] = value if value > NOT_COMPUTED else np.nan
         count += 1
+        if steps == 1:
+            if not np.isnan(value):
+                form = _form(text, place)
+            places, strides = (col, row, pixel), (d_col, d_row)
+            at, more = _expected_rows(
+                text, (at, stop), columns, places, strides, texts, form, values
+            )
+            col, row, count = col + more * d_col, row + more * d_row, count + more
     return OK, at, count
