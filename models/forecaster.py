@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from rmtools.layouts.conventions import Task
 
 
+STRETCH = 10.0
+"""What neighbouring frames differ by, a few hundredths, is multiplied by this for a net that works
+on differences, and its output is divided by it."""
+
+
 class Forecaster(RadioModel):
     """A model that continues a sequence of maps.
 

@@ -39,7 +39,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .forecaster import Forecaster
+from .forecaster import STRETCH, Forecaster
 from .interface import Phase, Turn
 from .recipe import Optimiser, Recipe, Schedule
 
@@ -103,9 +103,10 @@ class RadioLSTM(Forecaster):
         new hidden states take the place of what the decoder's cells get as input otherwise (the
         lower one's own hidden state, the encoder's last one). The first frame is the same.
     residual
-        Whether the net gives what is to be added to the last frame of the context, by a hyperbolic
-        tangent instead of the sigmoid. Not in the paper: it begins where Last-Frame Repeat is,
-        which the sigmoid takes long to get to.
+        Whether the net works on differences from the last frame of the context, both what it sees
+        and what it gives, the latter by a hyperbolic tangent instead of the sigmoid. Not in the
+        paper: it begins where Last-Frame Repeat is, and in minutes of training the net as
+        published does not see the small changes of large values from which motion is read.
     target
         See :class:`~rmtools.models.interface.RadioModel`.
     """
@@ -124,10 +125,10 @@ class RadioLSTM(Forecaster):
         ),
         "quick": (
             Recipe(
-                Optimiser("adamw", 2e-3, weight_decay=0.01),
+                Optimiser("adamw", 5e-3, weight_decay=0.01),
                 Schedule("cosine", factor=0.02, warm_up=20),
-                batch=8,
-                steps=400,
+                batch=4,
+                steps=1000,
                 clip=1.0,
             ),
         ),
@@ -161,10 +162,11 @@ class RadioLSTM(Forecaster):
 
     def forward(self, frames: Tensor) -> Tensor:
         """From (B, context, 1, n, n) to (B, horizon, 1, n, n), from 0 to 1; n is even."""
-        states = self.encode(frames, self._no_states(frames))
+        last = frames[:, -1:]
+        states = self.encode(self._seen(frames, last), self._no_states(frames))
         if self.feed_back:
-            return self._with_feed_back(states, frames[:, -1])
-        return self._frame(self._by_states(states), frames[:, -1:])
+            return self._with_feed_back(states, last)
+        return self._frame(self._by_states(states), last)
 
     def encode(self, frames: Tensor, states: tuple[State, State]) -> tuple[State, State]:
         """States of the encoder's two cells after further frames."""
@@ -196,22 +198,25 @@ class RadioLSTM(Forecaster):
             hidden.append(upper[0])
         return self.last(torch.cat(hidden)).unflatten(0, (-1, batch)).transpose(0, 1)
 
-    def _with_feed_back(self, states: tuple[State, State], seen: Tensor) -> Tensor:
+    def _with_feed_back(self, states: tuple[State, State], last: Tensor) -> Tensor:
         """Frames one by one, each read by the encoder before the next."""
         upper, lower = states
         made: list[Tensor] = []
         for _ in range(self.horizon):
             if made:
-                states = self.encode(made[-1][:, None], states)
+                states = self.encode(self._seen(made[-1], last), states)
             (skip, _), (below, _) = states
             lower = self.decoder2.step(self.decoder2.of_input(below), lower)
             beside = torch.cat([self.up(lower[0]), skip], 1)
             upper = self.decoder1.step(self.decoder1.of_input(beside), upper)
-            made.append(self._frame(self.last(upper[0]), seen))
-        return torch.stack(made, 1)
+            made.append(self._frame(self.last(upper[0])[:, None], last))
+        return torch.cat(made, 1)
 
-    def _frame(self, logits: Tensor, seen: Tensor) -> Tensor:
-        return seen + torch.tanh(logits) if self.residual else logits.sigmoid()
+    def _seen(self, frames: Tensor, last: Tensor) -> Tensor:
+        return STRETCH * (frames - last) if self.residual else frames
+
+    def _frame(self, logits: Tensor, last: Tensor) -> Tensor:
+        return last + torch.tanh(logits) / STRETCH if self.residual else logits.sigmoid()
 
     def _no_states(self, frames: Tensor) -> tuple[State, State]:
         batch, n = len(frames), frames.shape[-1]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .forecaster import Forecaster
+from .forecaster import STRETCH, Forecaster
 from .interface import Phase, Turn
 from .radiounet import RadioUNet, first_u, second_u
 from .recipe import Optimiser, Recipe, Schedule
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from rmtools.layouts.conventions import Task
 
     from .interface import Batch, Losses
+
+
+def _sharpened(frame: Tensor) -> Tensor:
+    """What is unlike the mean of the 9 x 9 pixels around, stretched."""
+    return STRETCH * (frame - F.avg_pool2d(frame, 9, 1, 4, count_include_pad=False))
 
 
 class StaticUNet(Forecaster):
@@ -48,8 +53,10 @@ class StaticUNet(Forecaster):
         Pairs of frames taken from each sequence for a step of training, drawn anew each time; None
         for all.
     residual
-        Whether the Us give what is to be added to the frame. Not in the paper: training begins
-        where Last-Frame Repeat is. The Us' last ReLU is left out then.
+        Whether the Us give what is to be added to the frame, and see only what in the frame is
+        unlike its neighbourhood. Not in the paper: training begins where Last-Frame Repeat is, and
+        in minutes of it shadows of vehicles are hardly seen among values ten times as large. The
+        Us' last ReLU is left out then.
     target
         See :class:`~rmtools.models.interface.RadioModel`.
     """
@@ -57,7 +64,7 @@ class StaticUNet(Forecaster):
     title = "Static-UNet"
     source = "RadioMapMotion, a baseline without published code"
     _quick = Recipe(
-        Optimiser("adam", 3e-4), Schedule("cosine", factor=0.02), batch=8, steps=500, clip=1.0
+        Optimiser("adam", 1e-3), Schedule("cosine", factor=0.02), batch=8, steps=500, clip=1.0
     )
     recipes: ClassVar = {"paper": RadioUNet.recipes["paper"], "quick": (_quick, _quick)}
 
@@ -91,13 +98,16 @@ class StaticUNet(Forecaster):
         first = self.after_first(frame)
         if self.second is None:
             return first
-        made = self.second(torch.cat([first, frame], 1))
-        return first + made if self.residual else made
+        if not self.residual:
+            return self.second(torch.cat([first, frame], 1))
+        seen = torch.cat([_sharpened(first), _sharpened(frame)], 1)
+        return first + self.second(seen) / STRETCH
 
     def after_first(self, frame: Tensor) -> Tensor:
         """The next frame as the first U has it."""
-        made = self.first(frame)
-        return frame + made if self.residual else made
+        if not self.residual:
+            return self.first(frame)
+        return frame + self.first(_sharpened(frame)) / STRETCH
 
     def predict(self, batch: Batch) -> Tensor:
         """See :meth:`~rmtools.models.interface.RadioModel.predict`."""
