@@ -10,7 +10,7 @@ from test_dpm_frames import random_cars
 
 from rmtools.radio.dpm.frames import solve_base
 from rmtools.radio.dpm.labels import LEG_CUT, SOURCE, copy_labels, place
-from rmtools.radio.dpm.legs import mark_cut_legs
+from rmtools.radio.dpm.legs import mark_cut_legs, new_lifts
 from rmtools.radio.dpm.solver import DominantPathSolver
 from rmtools.radio.dpm.vehicles import make_vehicles
 from rmtools.radio.dpm.visibility import FREE, STREET, blocker
@@ -30,8 +30,9 @@ def test_cut_legs_are_those_whose_sight_line_a_vehicle_blocks(
     base = solve_base(without, source, copy_labels(prepared.labels))
     vehicles = make_vehicles(prepared.grid, random_cars(seed, 12, vehicle_m), 0.5)
     air = solver._air(prepared, transmitter, vehicles)
-    watch = np.zeros(base.labels.size, np.uint8)
-    mark_cut_legs(air, source, base.labels, base.legs, watch)
+    lifts = new_lifts(base.labels.size)
+    lifts.watch[:] = 0
+    mark_cut_legs(air, source, base.labels, base.legs, lifts)
 
     def cut(node: int) -> bool:
         bend = int(base.labels["parent"][node])
@@ -42,5 +43,5 @@ def test_cut_legs_are_those_whose_sight_line_a_vehicle_blocks(
         return blocker(start, start_kind, at, kind, vehicles.walls) != FREE
 
     expected = [cut(int(node)) for node in base.order]
-    np.testing.assert_array_equal(watch[base.order] & LEG_CUT != 0, expected)
+    np.testing.assert_array_equal(lifts.watch[base.order] & LEG_CUT != 0, expected)
     assert any(expected) or transmitter_m > vehicle_m

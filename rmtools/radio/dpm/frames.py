@@ -80,10 +80,10 @@ def solve_base(air: Air, source: Source, labels: LabelArray) -> Base:
 
 def cut_legs(air: Air, source: Source, base: Base, lifts: Lifts) -> None:
     """Forget earlier vehicles, and mark the legs that those of a frame cut."""
-    lifts.watch[:], lifts.hop[:], lifts.bends[:] = 0, 0.0, -1
+    lifts.watch[:], lifts.bends[:] = 0, -1
     lifts.watch[base.starts] = START
     if air.vehicles.discs.size:
-        mark_cut_legs(air, source, base.labels, base.legs, lifts.watch)
+        mark_cut_legs(air, source, base.labels, base.legs, lifts)
 
 
 def settle(

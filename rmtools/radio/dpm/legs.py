@@ -30,7 +30,7 @@ class Lifts(NamedTuple):
     watch
         LEG_CUT flags of the nodes, among others, shape (side * side,).
     hop
-        Cost of lifting the last leg of a node in dB, 0 where that is not known yet.
+        Cost of lifting the last leg of a node in dB, 0 where that is not known yet; of cut legs.
     bends
         Bends over vehicles on the whole path, -1 where that is not known yet.
     over, loss
@@ -114,10 +114,10 @@ def mark_cut_legs(
     source: Source,
     labels: LabelArray,
     legs: Legs,
-    watch: ByteArray,
+    lifts: Lifts,
 ) -> None:
     """Mark the nodes whose last leg a vehicle cuts."""
-    side, box = air.raster.side, legs.box
+    side, box, watch, hop = air.raster.side, legs.box, lifts.watch, lifts.hop
     sides, discs = air.vehicles.walls.edges, air.vehicles.discs
     for i in range(legs.starts.size):
         a = legs.starts[i]
@@ -150,6 +150,7 @@ def mark_cut_legs(
                     for e in range(first, last):
                         if stops(sides, e, start, start_kind, at, kind, length):
                             watch[p] |= LEG_CUT
+                            hop[p] = 0.0
                             break
 
 
