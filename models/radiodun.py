@@ -302,7 +302,7 @@ class RadioDUN(RadioModel):
     _adamw = Optimiser("adamw", 1e-3, betas=(0.9, 0.95), weight_decay=1e-4)
     recipes: ClassVar = {
         "paper": (Recipe(_adamw, Schedule("cosine", factor=0.0), batch=16, epochs=100),),
-        "quick": (Recipe(_adamw, Schedule("cosine", factor=0.02), batch=8, steps=1000, clip=1.0),),
+        "quick": (Recipe(_adamw, Schedule("cosine", factor=0.02), batch=4, steps=400, clip=1.0),),
     }
     ablations: ClassVar = {
         "no DRM, no SL": {"drm": False, "shadowing_loss": False},

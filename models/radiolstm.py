@@ -128,7 +128,7 @@ class RadioLSTM(Forecaster):
                 Optimiser("adamw", 5e-3, weight_decay=0.01),
                 Schedule("cosine", factor=0.02, warm_up=20),
                 batch=4,
-                steps=1000,
+                steps=700,
                 clip=1.0,
             ),
         ),

@@ -153,8 +153,8 @@ class RadioMamba(RadioModel):
             Recipe(
                 Optimiser("adamw", 2e-3, weight_decay=1e-4),
                 Schedule("cosine", factor=0.02, warm_up=20),
-                batch=8,
-                steps=400,
+                batch=4,
+                steps=450,
                 clip=1.0,
             ),
         ),

@@ -15,6 +15,7 @@ Parameters: 13,272,747 = first U 10,920,826 + second U 2,351,921 (computed, not 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -64,9 +65,12 @@ class StaticUNet(Forecaster):
     title = "Static-UNet"
     source = "RadioMapMotion, a baseline without published code"
     _quick = Recipe(
-        Optimiser("adam", 1e-3), Schedule("cosine", factor=0.02), batch=8, steps=500, clip=1.0
+        Optimiser("adam", 1e-3), Schedule("cosine", factor=0.02), batch=4, steps=450, clip=1.0
     )
-    recipes: ClassVar = {"paper": RadioUNet.recipes["paper"], "quick": (_quick, _quick)}
+    recipes: ClassVar = {
+        "paper": RadioUNet.recipes["paper"],
+        "quick": (_quick, replace(_quick, steps=200)),
+    }
 
     def __init__(
         self,
