@@ -165,7 +165,7 @@ def _coordinate(
     """
     count = len(texts) // 4
     if 0 <= expected < count and _unlike(text, at, np.uint64(4 * expected), texts) == 0:
-        return expected, at + _length(np.uint64(4 * expected), texts)
+        return expected, behind_gap(text, at + _length(np.uint64(4 * expected), texts), stop)
     value, end = read_number(text, at, stop)
     if end < 0:
         return -BAD_NUMBER, at
