@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PARTIAL_SUFFIX = ".partial"
-MAX_JSON_BYTES = 256 * 2**20
+MAX_JSON_BYTES = 64 * 2**20
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -85,14 +85,16 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
         raise InputError(
             "no such file.", where=path, remedy="Check the path, or run the step that writes it."
         )
-    size = path.stat().st_size
-    if size > max_bytes:
+    with path.open("rb") as handle:  # files of /proc have 0 bytes and never end
+        data = handle.read(max_bytes + 1) if path.stat().st_size <= max_bytes else None
+    if data is None or len(data) > max_bytes:
         raise InputError(
-            f"the file has {size:,} bytes, more than the {max_bytes:,} such a file can need.",
+            f"the file has {path.stat().st_size:,} bytes, more than the {max_bytes:,} such a "
+            "file can need.",
             where=path,
             remedy="It is probably not what its name says; replace it.",
         )
-    return path.read_bytes()
+    return data
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
