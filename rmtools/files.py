@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PARTIAL_SUFFIX = ".partial"
 MAX_JSON_BYTES = 64 * 2**20
 
+_BLOCK_BYTES = 2**16
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -85,11 +87,16 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
         raise InputError(
             "no such file.", where=path, remedy="Check the path, or run the step that writes it."
         )
-    with path.open("rb") as handle:  # files of /proc have 0 bytes and never end
-        data = handle.read(max_bytes + 1) if path.stat().st_size <= max_bytes else None
-    if data is None or len(data) > max_bytes:
+    with path.open("rb") as handle:
+        size = os.fstat(handle.fileno()).st_size
+        parts = [handle.read(size + 1)] if size <= max_bytes else []
+        # a file of /proc says that it has 0 bytes
+        while parts and parts[-1] and sum(map(len, parts)) <= max_bytes:
+            parts.append(handle.read(_BLOCK_BYTES))
+        data = b"".join(parts)
+    if max(size, len(data)) > max_bytes:
         raise InputError(
-            f"the file has {path.stat().st_size:,} bytes, more than the {max_bytes:,} such a "
+            f"the file has {max(size, len(data)):,} bytes, more than the {max_bytes:,} such a "
             "file can need.",
             where=path,
             remedy="It is probably not what its name says; replace it.",
@@ -169,6 +176,35 @@ def walk_files(root: Path) -> list[Path]:
         for name in names
     ]
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def refuse_links_out(root: Path) -> None:
+    """Make sure that nothing written below a folder lands elsewhere.
+
+    Parameters
+    ----------
+    root
+        A folder, which may be a link itself.
+
+    Raises
+    ------
+    InputError
+        A file or folder in it is a link that leads out of it.
+    """
+    inside = os.path.realpath(root)
+    for folder, folders, names in os.walk(root, followlinks=False):
+        for name in (*folders, *names):
+            path = os.path.join(folder, name)  # noqa: PTH118 - a layout has half a million files
+            if not os.path.islink(path):  # noqa: PTH114
+                continue
+            real = os.path.realpath(path)
+            if real != inside and not real.startswith(inside + os.sep):
+                raise InputError(
+                    "a link leads out of the dataset.",
+                    where=path,
+                    remedy="Put the file or folder itself there, or mount the disk there: what "
+                    "rmtools writes or removes must not touch anything else.",
+                )
 
 
 def sha256_tree(root: Path) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import yaml
 
+MAX_BRACKETS = 1000
+"""Of ``[`` and ``{``; PyYAML's time grows with the square of how many are open."""
+
 
 def strict_yaml(text: str | bytes) -> Any:
     """Parse YAML without anything that runs, multiplies or hides.
@@ -27,6 +30,13 @@ def strict_yaml(text: str | bytes) -> Any:
         more than fits into memory), a key twice, nesting without end, or a value that is not what
         its tag says.
     """
+    found = (
+        text.count(b"[") + text.count(b"{")
+        if isinstance(text, bytes)
+        else text.count("[") + text.count("{")
+    )
+    if found > MAX_BRACKETS:
+        raise yaml.YAMLError(f"it has more than {MAX_BRACKETS:,} opening brackets")
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it derives from SafeLoader
     except yaml.YAMLError:
