@@ -13,6 +13,7 @@ import math
 import shutil
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from rmtools.errors import InputError, RecipeError
 from rmtools.files import PARTIAL_SUFFIX
 from rmtools.grid import Grid
+from rmtools.names import check_name
 from rmtools.radio.receivers import inside_buildings
 from rmtools.store_format import (
     FORMAT,
@@ -158,9 +160,14 @@ class Store:
 
         inner = path / STORE_NAME
         place = inner if inner.is_dir() else path
+        from rmtools.store_guard import GuardedStore
+
         try:
             group = zarr.open_group(
-                place, mode="r+" if mode == "r+" else "r", zarr_format=3, use_consolidated=False
+                GuardedStore(place, read_only=mode != "r+"),
+                mode="r+" if mode == "r+" else "r",
+                zarr_format=3,
+                use_consolidated=False,
             )
             found = group.attrs.get("rmtools_format")
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
@@ -409,8 +416,11 @@ class Store:
         return dict(self._group[name].attrs) if name in self._group else {}
 
     def has(self, name: str) -> bool:
-        """Whether an array exists (it may still be partly unwritten)."""
-        return name in self._group
+        """Whether an array exists (it may be partly unwritten, or damaged)."""
+        try:
+            return name in self._group
+        except InputError:
+            return True
 
     @property
     def array_names(self) -> list[str]:
@@ -424,7 +434,18 @@ class Store:
     @property
     def scene_names(self) -> list[str]:
         """Names of the scenes in order."""
-        return [scene["name"] for scene in self._group.attrs["scenes"]]
+        return self._scene_names
+
+    @cached_property
+    def _scene_names(self) -> list[str]:
+        try:
+            return [check_name(scene["name"]) for scene in self._group.attrs["scenes"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"its list of scenes cannot be used ({type(error).__name__}: {error}).",
+                where=self.path,
+                remedy="It was changed after it was written; download it or build it again.",
+            ) from error
 
     @property
     def grid(self) -> Grid:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from rmtools.errors import BusyError, RecipeError, from_os_error
-from rmtools.files import remove_partials
+from rmtools.files import refuse_links_out, remove_partials
 from rmtools.run.executor import Executor
 from rmtools.run.ledger import Ledger
 from rmtools.run.stages import STAGES, Stage, stage_keys
@@ -101,8 +101,11 @@ def working_in(root: Path) -> Iterator[None]:
     ------
     BusyError
         Another run holds the folder.
+    InputError
+        A link in it leads out of it.
     """
     root.mkdir(parents=True, exist_ok=True)
+    refuse_links_out(root)  # before the lock, which would empty a file behind a link
     lock = FileLock(root / LOCK_NAME)
     (root / LOCK_NAME).parent.mkdir(exist_ok=True)
     try:
