@@ -6,22 +6,24 @@ large datasets are sampled evenly; the statistics say how many sequences they re
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rmtools.report.series import MAX_LAG, moving_pixels, partial_autocorrelation
 from rmtools.traffic.tracks import State
-from rmtools.units import MOTION_SCALE
 
 if TYPE_CHECKING:
-    from rmtools.store import Store
+    from rmtools.report.reader import Reader
     from rmtools.types import FloatArray, IntArray
     from rmtools.units import GreyScale
 
 MAX_SEQUENCES = 1000
 """Sequences looked at; more are sampled evenly."""
 
+_OF_TRACKS = ("speed", "state")
 _UNCHANGED_DB = 1.0 / 256.0  # half of the store's step
 
 
@@ -64,10 +66,10 @@ class Moment:
     squares: float = 0.0
     count: int = 0
 
-    def add(self, values: FloatArray) -> None:
-        """Take in values of any shape."""
+    def add(self, values: FloatArray, count: int | None = None) -> None:
+        """Take in values of any shape, of `count` values if the rest are zero."""
         self.squares += float(np.sum(np.square(values, dtype=np.float64)))
-        self.count += values.size
+        self.count += values.size if count is None else count
 
     @property
     def mean_square(self) -> float | None:
@@ -94,6 +96,11 @@ class Statistics:
         Pixels that changed from a frame to the next, and pixels compared.
     from_first
         RMS change in dB between the first frame and each later one.
+    memory, memory_size
+        Partial autocorrelation at lags 1, 2, ...: mean over the pixels of a sequence that change
+        and over all sequences, and the same of its magnitude.
+    remembering
+        Sequences in that mean: those in which any pixel changes.
     repeat_context, repeat_targets
         Frame that Last-Frame Repeat would repeat, and the frames it would be compared with.
     repeat_error, target_power
@@ -116,6 +123,9 @@ class Statistics:
     compared: int = 0
     consecutive: Moment = field(default_factory=Moment)
     from_first: list[Moment] = field(default_factory=list)
+    memory: FloatArray = field(default_factory=lambda: np.zeros(0))
+    memory_size: FloatArray = field(default_factory=lambda: np.zeros(0))
+    remembering: int = 0
     repeat_context: int = 0
     repeat_targets: tuple[int, int] = (0, 0)
     repeat_error: Moment = field(default_factory=Moment)
@@ -124,6 +134,82 @@ class Statistics:
     vehicles: list[int] = field(default_factory=list)
     speed: Histogram = field(default_factory=lambda: Histogram.empty(0.0, 20.0, 40))
     building_share: list[float] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, reader: Reader, most: int) -> Statistics:
+        """Those of scenes and traffic; at most `most` trajectories are looked at."""
+        sizes = reader.sizes
+        lags = np.zeros(max(min(sizes.frame - 1, MAX_LAG), 0))
+        found = cls(
+            from_first=[Moment() for _ in range(sizes.frame)],
+            memory=lags,
+            memory_size=lags.copy(),
+            building_share=[float(reader.buildings(s).mean()) for s in range(sizes.scene)],
+        )
+        if reader.store.has("vehicles"):
+            for unit in sampled(sizes.scene * sizes.traj, most):
+                index = divmod(unit, sizes.traj)
+                speed, state = (reader.block(f"track_{what}", *index) for what in _OF_TRACKS)
+                found.vehicles.append(int((state != State.ABSENT).any(axis=0).sum()))
+                found.speed.add(speed[state > State.SEEDED])
+        found.available = math.prod(_sequences(reader))
+        if window := target_window(reader.frames):
+            found.repeat_context, found.repeat_targets = window
+        return found
+
+    def add(self, pathloss_db: FloatArray, scale: GreyScale) -> None:
+        """Take in a sequence, shape (frame, n, n), NaN where not computed."""
+        self.sequences += 1
+        finite = np.isfinite(pathloss_db)
+        if not finite.any():
+            self.empty += 1
+            return
+        low, high = -scale.gain_max_db, -scale.gain_min_db
+        always = finite.all(axis=0)
+        if (finite.any(axis=0) == always).all():
+            values = pathloss_db[:, always]
+            self._add_steps(values)
+            computed = values.ravel()
+        else:  # pixels that come and go are compared where both frames have a value
+            self._add_steps(pathloss_db.reshape(len(pathloss_db), -1))
+            values, computed = pathloss_db[:, always], pathloss_db[finite]
+        self.loss.add(computed)
+        self.clipped += int(((computed < low) | (computed > high)).sum())
+        self._add_memory(values)
+        first, last = self.repeat_targets
+        if last:
+            context = self.repeat_context
+            levels = scale.encode(pathloss_db[context : last + 1][:, finite.any(axis=0)]) / 255.0
+            targets = levels[first - context :]
+            everywhere = len(targets) * pathloss_db[0].size
+            self.repeat_error.add(targets - levels[0], everywhere)
+            self.target_power.add(targets, everywhere)
+
+    def _add_steps(self, values: FloatArray) -> None:
+        """Changes from frame to frame, shape (frame, pixels)."""
+        for f in range(1, len(values)):
+            step = values[f] - values[f - 1]
+            both = np.isfinite(step)
+            compared, step = int(both.sum()), step[both & (step != 0)]
+            moved = step[np.abs(step) > _UNCHANGED_DB]
+            self.compared += compared
+            self.changed += moved.size
+            self.change.add(moved)
+            self.consecutive.add(step, compared)
+            whole = values[f] - values[0]
+            both = np.isfinite(whole)
+            self.from_first[f].add(whole[both & (whole != 0)], int(both.sum()))
+
+    def _add_memory(self, values: FloatArray) -> None:
+        """Partial autocorrelation of pixels that have a value in all frames."""
+        if not len(self.memory) or not values.size:
+            return
+        series = moving_pixels(values)
+        if series.shape[1]:
+            lags = partial_autocorrelation(series, len(self.memory))
+            self.memory += lags.mean(axis=1)
+            self.memory_size += np.abs(lags).mean(axis=1)
+            self.remembering += 1
 
 
 def target_window(frames: int) -> tuple[int, tuple[int, int]] | None:
@@ -147,71 +233,16 @@ def sampled(total: int, most: int) -> list[int]:
     return np.linspace(0, total - 1, most).round().astype(int).tolist()
 
 
-def collect(
-    store: Store, scale: GreyScale = MOTION_SCALE, max_sequences: int = MAX_SEQUENCES
-) -> Statistics:
-    """Gather the statistics of a store, whatever stages have run.
+def chosen_sequences(reader: Reader, most: int = MAX_SEQUENCES) -> list[tuple[int, int, int]]:
+    """(scene, trajectory, transmitter) of the sequences to look at, in order.
 
-    Parameters
-    ----------
-    scale
-        Normalises path loss for the comparison with published figures.
-    max_sequences
-        Bound on the sequences looked at.
+    A map without vehicles is a sequence of one frame and of trajectory 0.
     """
-    sizes = store.sizes
-    found = Statistics(from_first=[Moment() for _ in range(sizes.frame)])
-    found.building_share = [float(store.buildings(s).mean()) for s in range(sizes.scene)]
-    if store.has("vehicles"):
-        for unit in sampled(sizes.scene * sizes.traj, max_sequences):
-            tracks = store.tracks(*divmod(unit, sizes.traj))
-            found.vehicles.append(int(tracks.present.sum()))
-            found.speed.add(tracks.speed_mps[tracks.state > State.SEEDED])
-    if not store.has("pathloss"):
-        _add_static_maps(found, store, scale, max_sequences)
-        return found
-    window = target_window(sizes.frame)
-    if window:
-        found.repeat_context, found.repeat_targets = window
-    per_scene = sizes.traj * sizes.tx
-    found.available = sizes.scene * per_scene
-    for sequence in sampled(found.available, max_sequences):
-        s, rest = divmod(sequence, per_scene)
-        t, k = divmod(rest, sizes.tx)
-        _add_sequence(found, store.pathloss(s, t, k), scale)
-    return found
+    shape = _sequences(reader)
+    indices = (np.unravel_index(i, shape) for i in sampled(math.prod(shape), most))
+    return [(int(s), int(t), int(k)) for s, t, k in indices]
 
 
-def _add_static_maps(found: Statistics, store: Store, scale: GreyScale, max_maps: int) -> None:
-    """Maps of a dataset without trajectories, each a sequence of one frame."""
-    if store.has("pathloss_static"):
-        found.available = store.sizes.scene * store.sizes.tx
-        for chosen in sampled(found.available, max_maps):
-            _add_sequence(found, store.static_map(*divmod(chosen, store.sizes.tx))[None], scale)
-
-
-def _add_sequence(found: Statistics, pathloss_db: FloatArray, scale: GreyScale) -> None:
-    found.sequences += 1
-    finite = np.isfinite(pathloss_db)
-    if not finite.any():
-        found.empty += 1
-        return
-    values = pathloss_db[finite]
-    found.loss.add(values)
-    found.clipped += int(((values > -scale.gain_min_db) | (values < -scale.gain_max_db)).sum())
-    for f in range(1, len(pathloss_db)):
-        step = pathloss_db[f] - pathloss_db[f - 1]
-        step = step[np.isfinite(step)]
-        moved = step[np.abs(step) > _UNCHANGED_DB]
-        found.compared += step.size
-        found.changed += moved.size
-        found.change.add(moved)
-        found.consecutive.add(step)
-        whole = pathloss_db[f] - pathloss_db[0]
-        found.from_first[f].add(whole[np.isfinite(whole)])
-    first, last = found.repeat_targets
-    if last:
-        levels = scale.encode(pathloss_db[found.repeat_context : last + 1]) / 255.0
-        targets = levels[first - found.repeat_context :]
-        found.repeat_error.add(targets - levels[0])
-        found.target_power.add(targets)
+def _sequences(reader: Reader) -> tuple[int, int, int]:
+    """How many scenes, trajectories and transmitters have maps."""
+    return reader.sizes.scene, reader.trajectories, reader.sizes.tx
