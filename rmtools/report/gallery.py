@@ -21,11 +21,9 @@ from rmtools.report.statistics import sampled
 
 if TYPE_CHECKING:
     from rmtools.report.reader import Reader
+    from rmtools.report.statistics import Index
     from rmtools.types import BoolArray, ByteArray, FloatArray
     from rmtools.units import GreyScale
-
-Index = tuple[int, int, int]
-"""Scene, trajectory, transmitter."""
 
 MAX_SCENES = 300
 MAX_BYTES = 20 * 2**20

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rmtools.report.sets import SceneSets
+    from rmtools.report.statistics import Index
     from rmtools.store import Store
     from rmtools.types import FloatArray
     from rmtools.units import GreyScale
@@ -59,7 +60,7 @@ def gather(
     reader = Reader(store)
     statistics, sight = Statistics.begin(reader, max_sequences), Sight()
     gallery = Gallery.begin(reader, scale)
-    counted = chosen_sequences(reader, max_sequences)
+    counted = chosen_sequences(reader, gallery.wanted, max_sequences)
     counts, shown = set(counted), set(gallery.wanted)
     looked = {counted[i] for i in sampled(len(counted), MAX_MAPS)}
     for index, pathloss_db in _read(reader, sorted(counts | shown)):
@@ -72,12 +73,10 @@ def gather(
     return statistics, sight, gallery
 
 
-def _read(
-    reader: Reader, indices: Sequence[tuple[int, int, int]]
-) -> Iterator[tuple[tuple[int, int, int], FloatArray]]:
+def _read(reader: Reader, indices: Sequence[Index]) -> Iterator[tuple[Index, FloatArray]]:
     """Sequences, shape (frame, n, n), in order; the next ones are read in the meantime."""
     with ThreadPoolExecutor(_READ_AHEAD) as pool:
-        waiting: deque[tuple[tuple[int, int, int], Future[FloatArray]]] = deque()
+        waiting: deque[tuple[Index, Future[FloatArray]]] = deque()
         for index in indices:
             waiting.append((index, pool.submit(reader.sequence, *index)))
             if len(waiting) > _READ_AHEAD:

@@ -16,9 +16,14 @@ from rmtools.report.series import MAX_LAG, moving_pixels, partial_autocorrelatio
 from rmtools.traffic.tracks import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rmtools.report.reader import Reader
     from rmtools.types import FloatArray, IntArray
     from rmtools.units import GreyScale
+
+Index = tuple[int, int, int]
+"""Scene, trajectory, transmitter."""
 
 MAX_SEQUENCES = 1000
 """Sequences looked at; more are sampled evenly."""
@@ -40,13 +45,13 @@ class Histogram:
         """A histogram without values."""
         return cls(low, high, np.zeros(bins, np.int64))
 
-    def add(self, values: FloatArray) -> None:
-        """Count finite values of any shape."""
+    def add(self, values: FloatArray, times: int = 1) -> None:
+        """Count finite values of any shape, each so many times."""
         bins = len(self.counts)
         flat = np.ravel(values)
         width = (self.high - self.low) / bins
         index = np.clip((flat - self.low) / width, 0, bins - 1).astype(np.intp)
-        self.counts += np.bincount(index, minlength=bins)
+        self.counts += times * np.bincount(index, minlength=bins)
 
     @property
     def edges(self) -> FloatArray:
@@ -66,10 +71,10 @@ class Moment:
     squares: float = 0.0
     count: int = 0
 
-    def add(self, values: FloatArray, count: int | None = None) -> None:
-        """Take in values of any shape, of `count` values if the rest are zero."""
-        self.squares += float(np.sum(np.square(values, dtype=np.float64)))
-        self.count += values.size if count is None else count
+    def add(self, values: FloatArray, count: int, times: int = 1) -> None:
+        """Take in values of any shape, so many times, of `count` values whose rest are zero."""
+        self.squares += times * float(np.sum(np.square(values, dtype=np.float64)))
+        self.count += count
 
     @property
     def mean_square(self) -> float | None:
@@ -152,53 +157,53 @@ class Statistics:
                 speed, state = (reader.block(f"track_{what}", *index) for what in _OF_TRACKS)
                 found.vehicles.append(int((state != State.ABSENT).any(axis=0).sum()))
                 found.speed.add(speed[state > State.SEEDED])
-        found.available = math.prod(_sequences(reader))
+        found.available = sizes.scene * reader.trajectories * sizes.tx
         if window := target_window(reader.frames):
             found.repeat_context, found.repeat_targets = window
         return found
 
     def add(self, pathloss_db: FloatArray, scale: GreyScale) -> None:
-        """Take in a sequence, shape (frame, n, n), NaN where not computed."""
+        """Take in a sequence, shape (frame, n, n), NaN where not computed.
+
+        Most pixels never change; they are counted once and multiplied.
+        """
         self.sequences += 1
-        finite = np.isfinite(pathloss_db)
-        if not finite.any():
+        frames = len(pathloss_db)
+        values = pathloss_db.reshape(frames, -1)
+        still = (values == values[0]).all(axis=0) & np.isfinite(values[0])
+        others = values[:, ~still]
+        others = others[:, np.isfinite(others).any(axis=0)]
+        rest = values[0, still]
+        if not rest.size and not others.size:
             self.empty += 1
             return
         low, high = -scale.gain_max_db, -scale.gain_min_db
-        always = finite.all(axis=0)
-        if (finite.any(axis=0) == always).all():
-            values = pathloss_db[:, always]
-            self._add_steps(values)
-            computed = values.ravel()
-        else:  # pixels that come and go are compared where both frames have a value
-            self._add_steps(pathloss_db.reshape(len(pathloss_db), -1))
-            values, computed = pathloss_db[:, always], pathloss_db[finite]
-        self.loss.add(computed)
-        self.clipped += int(((computed < low) | (computed > high)).sum())
-        self._add_memory(values)
+        computed = others[np.isfinite(others)]
+        for part, times in ((rest, frames), (computed, 1)):
+            self.loss.add(part, times)
+            self.clipped += times * int(((part < low) | (part > high)).sum())
+        self._add_steps(others, rest.size)
+        self._add_memory(others[:, np.isfinite(others).all(axis=0)])
         first, last = self.repeat_targets
         if last:
             context = self.repeat_context
-            levels = scale.encode(pathloss_db[context : last + 1][:, finite.any(axis=0)]) / 255.0
+            levels = scale.encode(others[context : last + 1]) / 255.0
             targets = levels[first - context :]
-            everywhere = len(targets) * pathloss_db[0].size
+            everywhere = len(targets) * values.shape[1]
             self.repeat_error.add(targets - levels[0], everywhere)
             self.target_power.add(targets, everywhere)
+            self.target_power.add(scale.encode(rest) / 255.0, 0, times=len(targets))
 
-    def _add_steps(self, values: FloatArray) -> None:
-        """Changes from frame to frame, shape (frame, pixels)."""
+    def _add_steps(self, values: FloatArray, still: int) -> None:
+        """Changes from frame to frame, shape (frame, pixels), and of so many pixels that rest."""
         for f in range(1, len(values)):
-            step = values[f] - values[f - 1]
-            both = np.isfinite(step)
-            compared, step = int(both.sum()), step[both & (step != 0)]
+            step, whole = (_finite(values[f] - values[before]) for before in (f - 1, 0))
             moved = step[np.abs(step) > _UNCHANGED_DB]
-            self.compared += compared
+            self.compared += step.size + still
             self.changed += moved.size
             self.change.add(moved)
-            self.consecutive.add(step, compared)
-            whole = values[f] - values[0]
-            both = np.isfinite(whole)
-            self.from_first[f].add(whole[both & (whole != 0)], int(both.sum()))
+            self.consecutive.add(step, step.size + still)
+            self.from_first[f].add(whole, whole.size + still)
 
     def _add_memory(self, values: FloatArray) -> None:
         """Partial autocorrelation of pixels that have a value in all frames."""
@@ -210,6 +215,10 @@ class Statistics:
             self.memory += lags.mean(axis=1)
             self.memory_size += np.abs(lags).mean(axis=1)
             self.remembering += 1
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    return values[np.isfinite(values)]
 
 
 def target_window(frames: int) -> tuple[int, tuple[int, int]] | None:
@@ -230,19 +239,29 @@ def sampled(total: int, most: int) -> list[int]:
     """At most `most` of ``range(total)``, evenly spaced, first and last among them."""
     if total <= most:
         return list(range(total))
+    if most < 2:
+        return [total // 2] * most
     return np.linspace(0, total - 1, most).round().astype(int).tolist()
 
 
-def chosen_sequences(reader: Reader, most: int = MAX_SEQUENCES) -> list[tuple[int, int, int]]:
-    """(scene, trajectory, transmitter) of the sequences to look at, in order.
+def chosen_sequences(
+    reader: Reader, shown: Sequence[Index] = (), most: int = MAX_SEQUENCES
+) -> list[Index]:
+    """The sequences to look at, in order; a map without vehicles is one of trajectory 0.
 
-    A map without vehicles is a sequence of one frame and of trajectory 0.
+    Parameters
+    ----------
+    reader
+        The dataset.
+    shown
+        Sequences that are read anyway, spread evenly over the dataset; they are taken first.
+    most
+        How many; the rest is spread evenly, too.
     """
-    shape = _sequences(reader)
-    indices = (np.unravel_index(i, shape) for i in sampled(math.prod(shape), most))
-    return [(int(s), int(t), int(k)) for s, t, k in indices]
-
-
-def _sequences(reader: Reader) -> tuple[int, int, int]:
-    """How many scenes, trajectories and transmitters have maps."""
-    return reader.sizes.scene, reader.trajectories, reader.sizes.tx
+    shape = reader.sizes.scene, reader.trajectories, reader.sizes.tx
+    total = math.prod(shape)
+    taken = {shown[i] for i in sampled(len(shown), most)} if total > most else set()
+    for i in sampled(total, max(most - len(taken), 0)):
+        s, t, k = np.unravel_index(i, shape)
+        taken.add((int(s), int(t), int(k)))
+    return sorted(taken)
