@@ -122,6 +122,8 @@ class _Axes:
         """Ticks, labels and the base line."""
         base = _HEIGHT - _BOTTOM
         parts = [f'<path class="axis" d="M{_LEFT},{_TOP}V{base}H{_WIDTH - _RIGHT}"/>']
+        if self._y0 < 0:
+            parts.append(f'<path class="axis" d="M{_LEFT},{self.y(0.0):.2f}H{_WIDTH - _RIGHT}"/>')
         for value in nice_ticks(self._x0, self._x1, 6):
             x = self.x(value)
             parts.append(f'<path class="axis" d="M{x:.2f},{base}v4"/>')

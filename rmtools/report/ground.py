@@ -65,7 +65,9 @@ def places(store: Store) -> list[Place]:
         )
         for city in cities(corners):
             inside = [scenes[i] for i in city]
-            sources = sorted({str(listed[s]["provenance"]["source"]) for s in inside})
+            sources = sorted(
+                {str((listed[s].get("provenance") or {}).get("source")) for s in inside}
+            )
             named = ", ".join(sources[:3]) + (" …" if len(sources) > 3 else "")
             found.append(Place(f"{named} ({crs})", inside, corners[city]))
     found.sort(key=lambda place: -len(place.scenes))

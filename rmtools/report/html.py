@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rmtools.units import GreyScale
 
 
+_SCRIPTS = ("ground.js", "viewer.js", "report.js")
+
 SECTIONS: tuple[tuple[str, str, Callable[[Material], str]], ...] = (
     ("scenes", "Scenes and maps", sections.scenes),
     ("places", "Where the scenes lie", sections.places),
@@ -106,7 +108,7 @@ def write_report(
 
 def render(material: Material) -> str:
     """The page as text."""
-    style, script = part("report.css"), part("viewer.js") + part("report.js")
+    style, script = part("report.css"), "".join(part(name) for name in _SCRIPTS)
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {_hash_source(style)}; script-src {_hash_source(script)}"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rmtools.report.material import Material
     from rmtools.report.sight import Sight
     from rmtools.report.statistics import Statistics
+    from rmtools.store import Store
 
 # Jia, Cheng, Wang, "RadioMapMotion", Table III: RMSE of Last-Frame Repeat on test 1 and test 2,
 # and the mean square of the normalised target frames, RMSE squared over NMSE of every row.
@@ -69,17 +70,24 @@ def header(material: Material) -> str:
             f" {material.statistics.empty:,} of the {material.statistics.sequences:,} sequences "
             "looked at hold no value yet."
         )
+    tiles = count_tiles(store, ("store on disk", size(material.bytes_on_disk)))
+    return f"{paragraph(text, 'lead')}{tiles}"
+
+
+def count_tiles(store: Store, *more: tuple[str, str]) -> str:
+    """How much of everything there is."""
+    sizes = store.sizes
     counts = (
         ("scenes", sizes.scene),
         ("trajectories", sizes.scene * sizes.traj),
         ("transmitters", sizes.scene * sizes.tx),
         ("sequences", sizes.scene * sizes.traj * sizes.tx if store.has("pathloss") else 0),
         ("radio maps", store.maps),
-        ("pixels", store.maps * grid.n**2),
+        ("pixels", store.maps * store.grid.n**2),
     )
-    tiles = "".join(f"<div><dt>{name}</dt><dd>{_short(count)}</dd></div>" for name, count in counts)
-    tiles += f"<div><dt>store on disk</dt><dd>{size(material.bytes_on_disk)}</dd></div>"
-    return f'{paragraph(text, "lead")}<dl class="counts">{tiles}</dl>'
+    words = [*((word, _short(count)) for word, count in counts), *more]
+    tiles = "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in words)
+    return f'<dl class="counts">{tiles}</dl>'
 
 
 def _trajectories(count: int) -> str:

@@ -1,13 +1,11 @@
-"use strict";
 
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(part("data").textContent);
 const side = data.pixels;
 const plane = side * side;
 
 const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 const gainColours = bytes(data.gainColours);
 const changeColours = bytes(data.changeColours);
-const part = (id) => document.getElementById(id);
 
 // --- grey levels and what they mean ---------------------------------------------------------
 
@@ -232,8 +230,6 @@ class PlanView extends MapView {
 }
 
 // --- the viewer -----------------------------------------------------------------------------
-
-const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /**
  * Sliders, switches and canvases. `source.scene(scene, traj)` promises { name, layers, at, tx,

@@ -82,7 +82,9 @@ def thinned(pathloss_db: FloatArray, stride: int, scale: GreyScale) -> ByteArray
     return scale.encode(pathloss_db[..., ::stride, ::stride])
 
 
-def html(scale: GreyScale, transmitters: int, frames: int, trajectories: int = 1) -> str:
+def html(
+    scale: GreyScale, transmitters: int, frames: int, trajectories: int = 1, *, heading: str = "h3"
+) -> str:
     """Canvases and controls; the script brings them to life.
 
     Parameters
@@ -91,6 +93,8 @@ def html(scale: GreyScale, transmitters: int, frames: int, trajectories: int = 1
         Grey scale of the maps.
     transmitters, frames, trajectories
         How many there are to choose from.
+    heading
+        Element of the name of the scene.
     """
     loss = charts.loss_legend_svg(-scale.gain_max_db, -scale.gain_min_db)
     change = charts.legend_svg(
@@ -106,7 +110,7 @@ def html(scale: GreyScale, transmitters: int, frames: int, trajectories: int = 1
     )
     moving = "" if frames > 1 else " hidden"
     return f"""<div class="viewer" id="viewer">
-<h3><bdi id="scene-name"></bdi></h3>
+<{heading}><bdi id="scene-name"></bdi></{heading}>
 <div class="stage">
 <canvas id="screen" width="640" height="640" tabindex="0" role="img"
  aria-label="Radio map; arrow keys move the probe, space plays and pauses"></canvas>
