@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from rmtools.errors import InputError
 from rmtools.files import walk_files, write_text
 from rmtools.report import records, sections
-from rmtools.report.markup import text
+from rmtools.report.markup import MAX_NAME, text
 from rmtools.report.material import Material, gather
 from rmtools.report.sets import scene_sets
 from rmtools.units import MOTION_SCALE
@@ -119,7 +119,7 @@ def render(material: Material) -> str:
         policy=policy,
         style=style,
         script=script,
-        title=text(sections.title(material)),
+        title=text(sections.title(material), 4 * MAX_NAME),
         header=sections.header(material),
         links="".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in shown),
         sections="\n".join(

@@ -141,7 +141,8 @@ difference to first frame</label>
 def _slider(name: str, word: str, count: int) -> str:
     state = "" if count > 1 else " hidden"
     return (
-        f'<label{state}>{word} <output for="{name}" id="{name}-value"></output>'
+        f'<div class="slider"{state}><label for="{name}">{word}</label> '
+        f'<output for="{name}" id="{name}-value"></output>'
         f'<input type="range" id="{name}" min="0" max="{max(count - 1, 0)}" value="0" step="1">'
-        "</label>"
+        "</div>"
     )
