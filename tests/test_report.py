@@ -28,7 +28,7 @@ from hypothesis.extra.numpy import arrays
 
 from rmtools.errors import InputError
 from rmtools.findings import Report
-from rmtools.report import charts, gallery, ground, markup, sections, viewer
+from rmtools.report import charts, figures, gallery, ground, markup, viewer
 from rmtools.report.html import script_json, write_report
 from rmtools.report.material import gather
 from rmtools.report.reader import BUILDING_LAYER, ROAD_LAYER
@@ -206,7 +206,7 @@ def test_a_histogram_counts_every_value_once(values: list[float]) -> None:
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=20), st.booleans())
 def test_few_values_spread_over_whole_bins(values: list[int], centred: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-    histogram = sections.spread(values, centred=centred)
+    histogram = figures.spread(values, centred=centred)
     bins = len(histogram.counts)
     width = (histogram.high - histogram.low) / bins
     assert 6 <= bins <= 20

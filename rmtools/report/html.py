@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from rmtools.errors import InputError
 from rmtools.files import walk_files, write_text
-from rmtools.report import records, sections
+from rmtools.report import figures, records, sections
 from rmtools.report.markup import MAX_NAME, text
 from rmtools.report.material import Material, gather
 from rmtools.report.sets import scene_sets
@@ -33,7 +33,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Material], str]], ...] = (
     ("scenes", "Scenes and maps", sections.scenes),
     ("places", "Where the scenes lie", sections.places),
     ("reading", "How to read a pixel", sections.reading),
-    ("statistics", "Statistics", sections.statistics),
+    ("statistics", "Statistics", figures.statistics),
     ("split", "Split", records.split),
     ("audit", "Audit of the split", records.audit),
     ("validation", "Validation", records.validation),

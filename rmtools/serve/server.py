@@ -105,6 +105,7 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer) -> None:
         """Write an answer; one to HEAD has no content."""
         self.connection.settimeout(self.server.send_seconds)
+        self.request_version = self.protocol_version  # else answers to 0.9 have no headers
         self.send_response(answer.status)
         for name, value in {**HEADERS, **answer.headers}.items():
             self.send_header(name, value)
