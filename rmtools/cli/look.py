@@ -35,6 +35,30 @@ def report(
     hint(f"open {path} in a browser")
 
 
+def serve(
+    dataset: Dataset,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen at; any but the default lets other machines in."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Host name that requests may come for. May be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Browse a dataset of any size: a read-only web server for this machine, until Ctrl-C."""
+    from rmtools.serve import listen
+
+    server = listen(dataset, host, port, name or ())
+    result({"url": server.url}, [server.url], as_json=as_json)
+    if not server.local:
+        say("warning: everyone who reaches this machine can read the dataset")
+    say("Ctrl-C ends it")
+    server.run()
+
+
 def preview(
     dataset: Dataset,
     out: Annotated[
@@ -157,5 +181,5 @@ def info(dataset: Dataset, as_json: Json = False) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    for verb in (report, preview, info):
+    for verb in (report, serve, preview, info):
         app.command()(verb)
