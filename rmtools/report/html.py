@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from rmtools.errors import InputError
-from rmtools.files import walk_files, write_text
+from rmtools.files import write_text
 from rmtools.report import records, sections
 from rmtools.report.embed import embed
 from rmtools.report.material import Material
@@ -91,7 +91,7 @@ def write_report(
         statistics=collect(store, scale),
         embedded=embed(store, scale),
         scale=scale,
-        bytes_on_disk=sum(file.stat().st_size for file in walk_files(store.path)),
+        bytes_on_disk=store.place.total_bytes(),
         split=_plain(split),
         validation=_plain(validation),
         audit=_plain(audit),

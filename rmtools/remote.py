@@ -1,0 +1,118 @@
+"""A folder at any URL that fsspec knows: ``s3://bucket/name``, ``gs://...``, ``file://...``."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rmtools.errors import MissingError, RecipeError, RmtoolsError
+
+_BLOCK_BYTES = 2**22
+
+
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder at a URL.
+
+    Attributes
+    ----------
+    url
+        Its address; credentials and the endpoint come from the environment, as the filesystem's
+        own documentation says (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ...).
+    """
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @cached_property
+    def _fs(self) -> Any:
+        """The filesystem; it must not remember listings, since other processes write too."""
+        try:
+            import fsspec
+
+            return fsspec.core.url_to_fs(self.url, use_listings_cache=False)[0]
+        except ImportError as error:
+            raise MissingError(
+                f"a package for this kind of address is missing ({error}).",
+                where=self.url,
+                remedy="For s3:// addresses: pip install 'rmtools[s3]'.",
+            ) from error
+        except ValueError as error:
+            raise RecipeError(
+                f"not an address that can be used ({error}).",
+                where=self.url,
+                remedy="Give one such as s3://bucket/dataset/store.zarr.",
+            ) from error
+
+    def _path(self, name: str = "") -> str:
+        """Path of a file inside, as the filesystem has it."""
+        return str(self._fs._strip_protocol(f"{self.url.rstrip('/')}/{name}"))  # noqa: SLF001 - fsspec's way
+
+    def zarr_store(self, *, read_only: bool) -> Any:
+        """The folder as a :class:`zarr.storage.FsspecStore`."""
+        from zarr.storage import FsspecStore
+
+        self._fs  # noqa: B018 - says clearly what is missing
+        return FsspecStore.from_url(
+            self.url.rstrip("/"),
+            storage_options={"use_listings_cache": False},
+            read_only=read_only,
+        )
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None when there is none."""
+        try:
+            return int(self._fs.info(self._path(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file by its name, in one listing."""
+        base = self._path()
+        try:
+            found = self._fs.find(base, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {
+            path.removeprefix(base).lstrip("/"): int(about["size"]) for path, about in found.items()
+        }
+
+    def sha256(self, name: str) -> str:
+        """SHA-256 of a file as it lies there now, in hexadecimal."""
+        digest = hashlib.sha256()
+        with self._fs.open(self._path(name), "rb", block_size=_BLOCK_BYTES) as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def remove(self) -> None:
+        """Delete the folder and everything in it, as far as it exists."""
+        if self.sizes():
+            self._fs.rm(self._path(), recursive=True)
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """What a filesystem's network raises besides OSError, as far as such a package is loaded."""
+    names = (
+        ("botocore.exceptions", "BotoCoreError"),
+        ("botocore.exceptions", "ClientError"),
+        ("aiohttp", "ClientError"),
+        ("fsspec.exceptions", "FSTimeoutError"),
+    )
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in names if module in sys.modules
+    )
+
+
+def from_network_error(error: Exception) -> RmtoolsError:
+    """Explain one of the :func:`network_errors`."""
+    return MissingError(
+        f"the storage cannot be used ({type(error).__name__}: {' '.join(str(error).split())}).",
+        remedy="Check the address, the credentials and AWS_ENDPOINT_URL; nothing that was finished "
+        "is lost, and the same command continues.",
+    )
