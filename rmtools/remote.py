@@ -6,9 +6,12 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rmtools.errors import MissingError, RecipeError, RmtoolsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BLOCK_BYTES = 2**22
 
@@ -94,6 +97,41 @@ class RemoteFolder:
         """Delete the folder and everything in it, as far as it exists."""
         if self.sizes():
             self._fs.rm(self._path(), recursive=True)
+
+
+class RememberingGroup:
+    """A Zarr group that asks for the metadata of an array once, not at every access.
+
+    Over a network each time would cost two requests. It may be used where nobody else makes or
+    removes arrays meanwhile: a run holds its dataset, and its workers open the store for each unit.
+    """
+
+    def __init__(self, group: Any) -> None:
+        self._group = group
+        self._arrays: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._group, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays or name in self._group
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._arrays:
+            self._arrays[name] = self._group[name]
+        return self._arrays[name]
+
+    def __delitem__(self, name: str) -> None:
+        self._arrays.pop(name, None)
+        del self._group[name]
+
+    def create_array(self, name: str, **options: Any) -> Any:
+        """Make an array and remember it."""
+        self._arrays[name] = self._group.create_array(name, **options)
+        return self._arrays[name]
 
 
 def network_errors() -> tuple[type[Exception], ...]:

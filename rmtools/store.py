@@ -19,6 +19,7 @@ from rmtools import store_place
 from rmtools.errors import InputError, RecipeError
 from rmtools.grid import Grid
 from rmtools.radio.receivers import inside_buildings
+from rmtools.remote import RememberingGroup
 from rmtools.store_format import (
     FORMAT,
     MAPS_NAME,
@@ -76,7 +77,8 @@ class Store:
     def __init__(self, place: StorePlace, group: Any) -> None:
         self.place = place
         self.path = place.path
-        self._group = group  # zarr.Group; Any because its items may be arrays or groups
+        # zarr.Group; Any because its items may be arrays or groups
+        self._group: Any = group if place.remote is None else RememberingGroup(group)
 
     # -- making and opening ------------------------------------------------------------------
 
