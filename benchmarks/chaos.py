@@ -68,7 +68,9 @@ def command(out: Path, scenes: int, *more: str) -> list[str]:
 def digests(root: Path) -> dict[str, str]:
     """Digest of every file of the store, wherever it lies, and of the other parts."""
     found = {name: sha256_tree(root / name) for name in ("motion", "scenes")}
-    found |= {name: sha256_file(root / name) for name in ("split.json", "validation.json")}
+    found |= {
+        name: sha256_file(root / name) for name in ("split.json", "audit.json", "recipe.yaml")
+    }
     remote, store = read_url(root), root / STORE_NAME
     if remote is not None:
         return found | {f"{STORE_NAME}/{name}": remote.sha256(name) for name in remote.sizes()}
@@ -204,6 +206,10 @@ def _children(pid: int) -> list[int]:
                 c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()
             ]
     return found
+
+
+def _command_line(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _kill(pid: int) -> None:

@@ -93,7 +93,7 @@ def run(
         with working_in(root) as token, executor or Executor(workers) as units:
             if store_url is not None:
                 write_url(root, store_url)
-            space = Workspace(root.absolute(), recipe, token)
+            space = Workspace(root, recipe, token)
             return _run(space, _wanted(stages), units, overwrite=overwrite, progress=progress)
     except OSError as error:
         raise from_os_error(error) from error
@@ -172,9 +172,10 @@ def _run_stage(
         if progress is not None:
             progress.advance()
 
-    work = UnitWork(str(space.root), space.recipe, stage.name, key, space.token or "")
-    if units == one_unit(space):  # begins by clearing, so it must not be done twice at a time
-        executor = Executor(1)
+    root = str(space.root.absolute())  # workers may have another current folder
+    if units == one_unit(space):  # may begin by clearing, so it must not be done twice at a time
+        root, executor = str(space.root), Executor(1)
+    work = UnitWork(root, space.recipe, stage.name, key, space.token or "")
     executor.run(work, pending, on_done)
     if progress is not None:
         progress.finish(stage.note(space))
