@@ -41,6 +41,10 @@ SETTINGS = [
     "traffic.vehicles=4",
     "transmitters.count=2",
     "transmitters.clear_of_roads=false",
+    "transmitters.courtyards=true",
+    "transmitters.height_m=4",
+    "transmitters.margin_m=4",
+    "transmitters.min_spacing_m=3",
     "split.kind=random",
 ]
 BUCKET = "radio-maps"
@@ -67,10 +71,10 @@ def command(out: Path, scenes: int, *more: str) -> list[str]:
 
 def digests(root: Path) -> dict[str, str]:
     """Digest of every file of the store, wherever it lies, and of the other parts."""
-    found = {name: sha256_tree(root / name) for name in ("motion", "scenes")}
-    found |= {
-        name: sha256_file(root / name) for name in ("split.json", "audit.json", "recipe.yaml")
-    }
+    trees = (name for name in ("motion", "scenes") if (root / name).is_dir())
+    found = {name: sha256_tree(root / name) for name in trees}
+    plain = (name for name in ("split.json", "recipe.yaml") if (root / name).is_file())
+    found |= {name: sha256_file(root / name) for name in plain}
     remote, store = read_url(root), root / STORE_NAME
     if remote is not None:
         return found | {f"{STORE_NAME}/{name}": remote.sha256(name) for name in remote.sizes()}

@@ -241,7 +241,7 @@ def _explain(failed: dict[str, BaseException], units: int) -> BaseException:
     shown = "; ".join(f"{unit}: {reason}" for unit, reason in list(reasons.items())[:5])
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
     kind = type(first) if isinstance(first, RmtoolsError) else StorageError
-    if isinstance(first, ImportError):
+    if _import_error(first) is not None:
         kind = MissingError
     return kind(
         f"{len(failed)} of {units} units could not be made ({shown}{more}).",
@@ -261,8 +261,14 @@ def _reason(error: BaseException) -> str | None:
         )
     if isinstance(error, MemoryError):
         return "memory ran out"
-    if isinstance(error, ImportError):
-        return f"the workers' environment is not the same: {error}"
+    if (missing := _import_error(error)) is not None:
+        return f"scheduler and workers do not have the packages of this process: {missing}"
     if isinstance(error, UnitHungError | RmtoolsError):
         return str(error)
     return None
+
+
+def _import_error(error: BaseException) -> ImportError | None:
+    """What a worker could not import, or the scheduler, which wraps the error."""
+    found = error if isinstance(error, ImportError) else error.__cause__
+    return found if isinstance(found, ImportError) else None

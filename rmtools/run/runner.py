@@ -177,6 +177,8 @@ def _run_stage(
         root, executor = str(space.root), Executor(1)
     work = UnitWork(root, space.recipe, stage.name, key, space.token or "")
     executor.run(work, pending, on_done)
+    if pending and not isinstance(executor, Executor):
+        remove_partials(space.root)  # of workers that were killed, while the run went on
     if progress is not None:
         progress.finish(stage.note(space))
     return StageSummary(stage.name, len(units), len(units) - len(pending))
