@@ -77,7 +77,7 @@ def digests(root: Path) -> dict[str, str]:
     found |= {name: sha256_file(root / name) for name in plain}
     remote, store = read_url(root), root / STORE_NAME
     if remote is not None:
-        return found | {f"{STORE_NAME}/{name}": remote.sha256(name) for name in remote.sizes()}
+        return found | {f"{STORE_NAME}/{name}": remote.describe(name)[1] for name in remote.sizes()}
     files = {path.relative_to(root).as_posix(): path for path in walk_files(store)}
     return found | {name: sha256_file(path) for name, path in files.items()}
 

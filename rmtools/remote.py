@@ -13,7 +13,7 @@ from rmtools.errors import MissingError, RecipeError, RmtoolsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BLOCK_BYTES = 2**22
+_ROOT = "zarr.json"
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,32 @@ class RemoteFolder:
             path.removeprefix(base).lstrip("/"): int(about["size"]) for path, about in found.items()
         }
 
-    def sha256(self, name: str) -> str:
-        """SHA-256 of a file as it lies there now, in hexadecimal."""
-        digest = hashlib.sha256()
-        with self._fs.open(self._path(name), "rb", block_size=_BLOCK_BYTES) as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-        return digest.hexdigest()
+    def describe(self, name: str) -> tuple[int, str]:
+        """Bytes and SHA-256 (hexadecimal) of a file as it lies there now, in one request."""
+        data = self._fs.cat_file(self._path(name))
+        return len(data), hashlib.sha256(data).hexdigest()
 
-    def remove(self) -> None:
-        """Delete the folder and everything in it, as far as it exists."""
-        if self.sizes():
-            self._fs.rm(self._path(), recursive=True)
+    def remove_store(self) -> None:
+        """Delete the Zarr store that is the folder, as far as it exists.
+
+        Raises
+        ------
+        RecipeError
+            The folder holds something else. A wrong address must not empty a bucket.
+        """
+        names = sorted(self.sizes())
+        if names and _ROOT not in names:
+            raise RecipeError(
+                f"there is something else already, {names[0]} for one.",
+                where=self.url,
+                remedy="Give an address of the store's own, such as "
+                "s3://bucket/dataset/store.zarr, or delete what lies there.",
+            )
+        inner = [self._path(name) for name in names if name != _ROOT]
+        if inner:
+            self._fs.rm(inner)
+        if names:
+            self._fs.rm(self._path(_ROOT))  # what makes it a store goes last
 
 
 class RememberingGroup:

@@ -97,7 +97,7 @@ class StorePlace:
         import zarr
 
         if self.remote is not None:
-            self.remote.remove()
+            self.remote.remove_store()
             place = self.remote.zarr_store(read_only=False)
             group = zarr.open_group(place, mode="w", zarr_format=3)
             yield group
@@ -118,7 +118,7 @@ class StorePlace:
     def remove(self) -> None:
         """Delete the store, as far as it exists."""
         if self.remote is not None:
-            self.remote.remove()
+            self.remote.remove_store()
         else:
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -161,9 +161,9 @@ def read_url(dataset: Path) -> RemoteFolder | None:
     if not path.is_file():
         return None
     text = read_bytes(path, _MAX_URL_BYTES).decode(errors="replace").strip()
-    if "://" not in text or any(character.isspace() for character in text):
+    if (problem := _problem(text)) is not None:
         raise InputError(
-            f"it holds {text[:80]!r}, which is no address.",
+            f"it holds no address of a store ({problem}).",
             where=path,
             remedy="It should be one line such as s3://bucket/dataset/store.zarr.",
         )
@@ -176,8 +176,15 @@ def write_url(dataset: Path, url: str) -> None:
     Raises
     ------
     RecipeError
-        The folder has a store already, there or at another address.
+        No address, or the folder has a store already, there or at another address.
     """
+    if (problem := _problem(url)) is not None:
+        raise RecipeError(
+            f"{problem}.",
+            where="--store",
+            remedy="Give an address such as s3://bucket/dataset/store.zarr; credentials come from "
+            "the environment.",
+        )
     present = read_url(dataset)
     if present is not None and present.url == url:
         return
@@ -187,10 +194,16 @@ def write_url(dataset: Path, url: str) -> None:
             where=dataset,
             remedy="Leave --store out, or choose another output folder.",
         )
-    if "://" not in url or any(character.isspace() for character in url):
-        raise RecipeError(
-            f"{url!r} is no address.",
-            where="--store",
-            remedy="Give one such as s3://bucket/dataset/store.zarr.",
-        )
     write_text(dataset / URL_NAME, url + "\n")
+
+
+def _problem(url: str) -> str | None:
+    """What keeps a text from being the address of a store; None when nothing does."""
+    protocol, separator, rest = url.partition("://")
+    if not (protocol and separator and rest) or any(character.isspace() for character in url):
+        return f"{url[:80]!r} is no address"
+    if "@" in rest.partition("/")[0]:
+        return "an address that is written down must not hold a password"
+    if not rest.strip("/").partition("/")[2]:
+        return f"{url[:80]!r} is a whole bucket"
+    return None

@@ -77,13 +77,13 @@ def test_a_dataset_on_s3_has_the_bytes_of_one_in_a_folder(
 
 def test_a_bucket_that_is_not_there(s3: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="bucket does not exist"):
-        run(tmp_path, small(), store_url="s3://no-such-bucket/store.zarr")
+        run(tmp_path, small(), store_url="s3://no-such-bucket/x/store.zarr")
 
 
 def test_an_s3_server_that_does_not_answer(s3: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rmtools", "run", "demo", "--out", str(tmp_path / "x")]
     done = subprocess.run(
-        [*command, "--store", "s3://bucket/store.zarr"],
+        [*command, "--store", "s3://bucket/x/store.zarr"],
         env={**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"},
         capture_output=True,
         text=True,
@@ -109,30 +109,50 @@ def digests_of_store(root: Path) -> dict[str, str]:
     if place.remote is None:
         place = StorePlace(place.path, RemoteFolder(f"file://{place.path}"))
     assert place.remote is not None
-    return {name: place.remote.sha256(name) for name in place.remote.sizes()}
+    return {name: place.remote.describe(name)[1] for name in place.remote.sizes()}
 
 
 def test_the_place_of_a_store_is_chosen_once(here: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"store already \(store\.zarr\)"):
-        write_url(here, "s3://bucket/store.zarr")
-    write_url(tmp_path, "s3://bucket/store.zarr")
-    write_url(tmp_path, "s3://bucket/store.zarr")
+        write_url(here, "s3://bucket/x/store.zarr")
+    write_url(tmp_path, "s3://bucket/x/store.zarr")
+    write_url(tmp_path, "s3://bucket/x/store.zarr")
     with pytest.raises(RecipeError, match="store already"):
-        write_url(tmp_path, "s3://bucket/other.zarr")
-    assert str(read_url(tmp_path)) == "s3://bucket/store.zarr"
+        write_url(tmp_path, "s3://bucket/x/other.zarr")
+    assert str(read_url(tmp_path)) == "s3://bucket/x/store.zarr"
 
 
-@pytest.mark.parametrize("url", ["bucket/store.zarr", "s3://a b/store.zarr", ""])
-def test_what_is_no_address(tmp_path: Path, url: str) -> None:
-    with pytest.raises(RecipeError, match="no address"):
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("bucket/store.zarr", "no address"),
+        ("s3://a b/store.zarr", "no address"),
+        ("", "no address"),
+        ("s3://bucket/", "a whole bucket"),
+        ("s3://key:secret@bucket/store.zarr", "password"),
+    ],
+)
+def test_what_is_no_address(tmp_path: Path, url: str, why: str) -> None:
+    with pytest.raises(RecipeError, match=why) as raised:
         write_url(tmp_path, url)
+    assert "secret" not in str(raised.value)
     (tmp_path / URL_NAME).write_text(url)
-    with pytest.raises(InputError, match="no address"):
+    with pytest.raises(InputError, match=why):
         Store.open(tmp_path)
 
 
+def test_a_wrong_address_deletes_nothing(tmp_path: Path) -> None:
+    """Neither by mistake nor because a dataset from a stranger says so."""
+    precious = tmp_path / "home" / "thesis.tex"
+    precious.parent.mkdir()
+    precious.write_text("text")
+    with pytest.raises(RecipeError, match=r"something else already, thesis\.tex"):
+        run(tmp_path / "ds", small(), store_url=f"file://{precious.parent}")
+    assert precious.read_text() == "text"
+
+
 def test_an_unknown_kind_of_address(tmp_path: Path) -> None:
-    (tmp_path / URL_NAME).write_text("gopher9://x/store.zarr")
+    (tmp_path / URL_NAME).write_text("gopher9://x/y/store.zarr")
     with pytest.raises(RecipeError, match="gopher9"):
         Store.open(tmp_path)
 
@@ -140,4 +160,4 @@ def test_an_unknown_kind_of_address(tmp_path: Path) -> None:
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingError, match=r"rmtools\[s3\]"):
-        RemoteFolder("s3://bucket/store.zarr").sizes()
+        RemoteFolder("s3://bucket/x/store.zarr").sizes()

@@ -147,8 +147,8 @@ class Ledger:
         """Flush a file to disk and describe it; one at a URL is there when it has been sent."""
         name = path.relative_to(self.root).as_posix()
         if self._remote is not None and (inner := self._in_remote(name)):
-            size, sha256 = self._remote.size(inner), self._remote.sha256(inner)
-            return WrittenFile(path=name, size=size or 0, sha256=sha256)
+            size, sha256 = self._remote.describe(inner)
+            return WrittenFile(path=name, size=size, sha256=sha256)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
         return WrittenFile(path=name, size=path.stat().st_size, sha256=sha256_file(path))
