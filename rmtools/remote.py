@@ -32,13 +32,19 @@ class RemoteFolder:
     def __str__(self) -> str:
         return self.url
 
+    @property
+    def _options(self) -> dict[str, Any]:
+        """No remembered listings, since other processes write too; folders as object stores do."""
+        local = self.url.startswith(("file://", "local://"))
+        return {"use_listings_cache": False, **({"auto_mkdir": True} if local else {})}
+
     @cached_property
     def _fs(self) -> Any:
-        """The filesystem; it must not remember listings, since other processes write too."""
+        """The filesystem."""
         try:
             import fsspec
 
-            return fsspec.core.url_to_fs(self.url, use_listings_cache=False)[0]
+            return fsspec.core.url_to_fs(self.url, **self._options)[0]
         except ImportError as error:
             raise MissingError(
                 f"a package for this kind of address is missing ({error}).",
@@ -63,7 +69,7 @@ class RemoteFolder:
         self._fs  # noqa: B018 - says clearly what is missing
         return FsspecStore.from_url(
             self.url.rstrip("/"),
-            storage_options={"use_listings_cache": False},
+            storage_options=self._options,
             read_only=read_only,
         )
 
