@@ -22,7 +22,6 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.request import urlopen
 
 from rmtools.files import sha256_file, sha256_tree, walk_files
 from rmtools.run.ledger import LEDGER_FOLDER
@@ -62,6 +61,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for(port: int) -> None:
+    """Wait until somebody listens on a port of this machine, which may be a busy one."""
+    for _ in range(1800):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
 def command(out: Path, scenes: int, *more: str) -> list[str]:
     """Command line that makes the dataset."""
     settings = [*SETTINGS, f"city.tiles.count={scenes}"]
@@ -94,10 +102,7 @@ def s3_server(log: Path) -> Iterator[str]:
         )
     try:
         address = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            with contextlib.suppress(OSError), urlopen(address, timeout=5):
-                break
-            time.sleep(0.1)
+        wait_for(port)
         _make_bucket(address)
         yield address
     finally:
@@ -150,6 +155,7 @@ class DaskProcesses:
     def __enter__(self) -> DaskProcesses:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.start_scheduler()
+        wait_for(self._port)
         self.keep_workers()
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import sys
@@ -167,6 +168,7 @@ def test_the_scheduler_does_not_come_back(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_slurm_cluster_of_dask_jobqueue_in_its_local_mode() -> None:
     """As docs/scale.md has it, but the jobs are shell scripts that run here."""
     jobqueue = pytest.importorskip("dask_jobqueue")
+    local_mode = importlib.import_module("dask_jobqueue.local")
     options = {
         "cores": 1,
         "processes": 1,
@@ -177,7 +179,7 @@ def test_a_slurm_cluster_of_dask_jobqueue_in_its_local_mode() -> None:
         script = slurm.job_script()
         assert "#SBATCH --mem=1G" in script
         assert "distributed.cli.dask_worker" in script
-    with jobqueue.local.LocalCluster(**options) as local:
+    with local_mode.LocalCluster(**options) as local:
         local.scale(jobs=1)
         done: dict[str, str] = {}
         with Cluster(local.scheduler_address) as cluster:

@@ -220,7 +220,8 @@ class Cluster:
         """Let go of the client and of all it waits for."""
         client, self._client = self._client, None
         if client is not None:
-            client.close(timeout=2)
+            with contextlib.suppress(TimeoutError, OSError):  # there may be nobody to say it to
+                client.close(timeout=2)
 
 
 @contextlib.contextmanager
