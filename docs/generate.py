@@ -26,7 +26,7 @@ _CODES = {
     ExitCode.RECIPE: "a recipe or an option does not make sense",
     ExitCode.MISSING: "something outside is missing: the network, a package, a solver",
     ExitCode.INVALID: "a dataset was read, but its content is wrong",
-    ExitCode.STORAGE: "the disk is full or read-only, or memory ran out",
+    ExitCode.STORAGE: "the disk is full or read-only, memory ran out, or workers kept dying",
     ExitCode.BUSY: "another rmtools works on the same dataset",
     ExitCode.LEAK: "a split was audited, and its sets have something in common",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",

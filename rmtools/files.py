@@ -1,6 +1,6 @@
 """Reading and writing files so that a kill, a full disk or a broken input harms nothing.
 
-Everything is written to ``<name>.<pid>.partial`` beside its target, flushed to disk and renamed;
+Everything is written to ``<name>.<random>.partial`` beside its target, flushed to disk and renamed;
 everything read is bounded in size.
 """
 
@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,7 +44,7 @@ def replacing(target: Path) -> Iterator[Path]:
         The temporary name in the same folder. It is removed when the body raises.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:16]}{PARTIAL_SUFFIX}")
     try:
         yield partial
         with partial.open("rb") as handle:

@@ -20,8 +20,9 @@ from filelock import FileLock
 from rmtools.data import helsinki_path
 from rmtools.errors import ExitCode, RecipeError
 from rmtools.files import sha256_tree, walk_files
+from rmtools.run.holding import LOCK_NAME
 from rmtools.run.recipe import Recipe, load_recipe
-from rmtools.run.runner import LOCK_NAME, run
+from rmtools.run.runner import run
 from rmtools.store import Store
 
 DEMO = Path(__file__).resolve().parent.parent / "pipelines" / "demo.yaml"

@@ -8,6 +8,7 @@ import typer
 
 from rmtools.cli import audit, benchmark, build, evaluate, look, publish, run, train, winprop
 from rmtools.errors import ExitCode, RmtoolsError, from_os_error
+from rmtools.remote import from_network_error, network_errors
 
 app = typer.Typer(
     name="rmtools",
@@ -39,6 +40,9 @@ def main() -> None:
         _end(str(error), error.exit_code)
     except OSError as error:
         explained = from_os_error(error)
+        _end(str(explained), explained.exit_code)
+    except network_errors() as error:
+        explained = from_network_error(error)
         _end(str(explained), explained.exit_code)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from rmtools.errors import InputError
-from rmtools.files import walk_files, write_text
+from rmtools.files import write_text
 from rmtools.report import figures, records, sections
 from rmtools.report.markup import MAX_NAME, text
 from rmtools.report.material import Material, gather
@@ -96,7 +96,7 @@ def write_report(
         gallery=gallery,
         sets=scene_sets(store.scene_names, manifest),
         scale=scale,
-        bytes_on_disk=sum(file.stat().st_size for file in walk_files(store.path)),
+        bytes_on_disk=store.place.total_bytes(),
         split=manifest,
         validation=_plain(validation),
         audit=_plain(audit),

@@ -11,6 +11,7 @@ import yaml
 
 from rmtools.errors import InputError
 from rmtools.files import read_bytes, read_json, walk_files, write_json
+from rmtools.run.holding import require_held
 from rmtools.run.recipe import MAX_RECIPE_BYTES, Recipe, write_recipe
 from rmtools.scene import Scene
 from rmtools.store import SCENES_NAME, STORE_NAME, Store
@@ -37,10 +38,24 @@ class Workspace:
         The dataset folder.
     recipe
         What is to be made.
+    token
+        The run that works there, see :mod:`rmtools.run.holding`; None for one that only looks.
     """
 
     root: Path
     recipe: Recipe
+    token: str | None = None
+
+    def require_held(self) -> None:
+        """Make sure that the run still holds the folder; called before results are written.
+
+        Raises
+        ------
+        BusyError
+            It does not, see :func:`~rmtools.run.holding.require_held`.
+        """
+        if self.token is not None:
+            require_held(self.root, self.token)
 
     @cached_property
     def store(self) -> Store:

@@ -157,12 +157,7 @@ class _StoreChecker:
 
     def _check_arrays(self) -> bool:
         """Whether every array is there, and is what the format says."""
-        import zarr
-
-        from rmtools.store_guard import GuardedStore
-
-        guarded = GuardedStore(self.store.path, read_only=True)
-        group = zarr.open_group(guarded, mode="r", zarr_format=3, use_consolidated=False)
+        group = self.store.place.open_group(writable=False)
         sizes = self.sizes
         lengths = {**dataclasses.asdict(sizes), "y": sizes.pixels, "x": sizes.pixels}
         good = True
