@@ -78,7 +78,7 @@ def load_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
         Not YAML, an unknown key (with the nearest known one), or a value out of range.
     """
     try:
-        data = yaml.load(read_bytes(path, MAX_RECIPE_BYTES), Loader=_StrictLoader)  # noqa: S506 - it derives from SafeLoader
+        data = strict_yaml(read_bytes(path, MAX_RECIPE_BYTES))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(
             f"not readable as YAML ({' '.join(str(error).split())}).",
@@ -115,7 +115,7 @@ def with_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
                 remedy="Write for instance --set traffic.vehicles=30.",
             )
         try:
-            value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it derives from SafeLoader
+            value = strict_yaml(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"{text!r} is not a YAML value.", where=f"--set {key}") from error
         if parts in _PATHS:
@@ -147,6 +147,17 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
     """Write a recipe as YAML with every key spelled out."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(path, text)
+
+
+def strict_yaml(text: str | bytes) -> Any:
+    """Parse YAML: plain values only, no key twice, no aliases.
+
+    Raises
+    ------
+    yaml.YAMLError
+        It is none of that.
+    """
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it derives from SafeLoader
 
 
 class _StrictLoader(yaml.SafeLoader):
