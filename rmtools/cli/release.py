@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rmtools.cli._output import Json, hint, result, say
+from rmtools.cli._output import Json, hint, printable, result, say
 from rmtools.cli._stages import Dataset, stored_recipe
 from rmtools.errors import ExitCode
 
@@ -291,11 +291,10 @@ def _share(text: str) -> float:
 
 def _verify_lines(report: VerifyReport) -> list[str]:
     found = [f"{item.problem:<10} {item.path}: {item.what}" for item in report.findings]
-    shown = ["".join(c if c.isprintable() else "?" for c in line) for line in found]
     verdict = "is what was released" if report.ok else "is NOT what was released"
     before = f" ({report.read_before:,} more before)" if report.read_before else ""
     return [
-        *shown,
+        *map(printable, found),
         f"{report.path} ({report.name}) {verdict}: {report.files:,} files, {report.read:,} of them "
         f"read{before}, {len(report.findings):,} wrong",
     ]

@@ -162,7 +162,7 @@ def _files(
         elif path not in a:
             yield path, b[path][0], "added"
         else:
-            yield path, b[path][0], "same" if a[path][1] == b[path][1] else "altered"
+            yield path, b[path][0], "same" if a[path] == b[path] else "altered"
 
 
 def _maps(

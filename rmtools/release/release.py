@@ -134,9 +134,6 @@ def make_release(
         shards = _pack_all(plan, payload, state, threads, progress)
         manifest = _describe(plan, payload, copied, shards)
         _prove(payload, threads, progress)
-        sync = getattr(os, "sync", None)
-        if sync is not None:
-            sync()
         payload.rename(out)
     shutil.rmtree(partial, ignore_errors=True)
     return Released(manifest, made_now=True)
@@ -251,6 +248,8 @@ def _place(origin: Path, target: Path, file: ReleasedFile, *, link: bool) -> Non
             else:
                 with partial.open("xb") as handle:
                     found = digest(source, file.size, handle.write)
+                    handle.flush()
+                    os.fsync(handle.fileno())
         if found != (file.sha256, file.size):
             raise changed(origin)
         partial.replace(target)
