@@ -250,22 +250,14 @@ def _verified(
     path: Path, share: float, seed: int, threads: int, state: Path | None
 ) -> VerifyReport:
     """Verify with a progress display."""
-    from rmtools.release.verify import expected_files
     from rmtools.release.verify import verify as check
     from rmtools.run.progress import Progress
 
     try:
         with Progress() as progress:
-            progress.start("files", len(expected_files(path)[0]), 0)
             report = check(
-                path,
-                subset=share,
-                seed=seed,
-                threads=threads,
-                state=state,
-                on_file=progress.advance,
+                path, subset=share, seed=seed, threads=threads, state=state, progress=progress
             )
-            progress.finish()
     except KeyboardInterrupt as interrupt:
         say("error: stopped. The same command continues from here.")
         raise typer.Exit(ExitCode.INTERRUPTED) from interrupt

@@ -69,6 +69,14 @@ def read_checksums(root: Path) -> dict[str, str]:
     return dict(found)
 
 
+def digest_of_list(files: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 over digests and names, a line for each as in :func:`checksums_text`."""
+    found = hashlib.sha256()
+    for sha256, name in files:
+        found.update(f"{sha256}  {name}\n".encode())
+    return found.hexdigest()
+
+
 class Readable(Protocol):
     """What can be read from."""
 

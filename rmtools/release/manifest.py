@@ -6,13 +6,14 @@ digest of the whole: it covers all that the manifest says, and so every byte of 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rmtools.errors import InputError
-from rmtools.files import MAX_JSON_BYTES, first_problem, read_bytes, sha256_json, to_json
+from rmtools.files import MAX_JSON_BYTES, first_problem, read_bytes, to_json
 from rmtools.release.facts import Facts
 from rmtools.release.names import SafeName, check_together
 
@@ -23,6 +24,9 @@ MANIFEST_NAME = "manifest.json"
 CHECKSUMS_NAME = "SHA256SUMS"
 
 MAX_FILES = 5_000_000
+_ZEROS = "0" * 64
+# an empty list on the outermost level; deeper ones stand further to the right
+_NO_FILES = '\n "files": []'
 MAX_FILE_BYTES = 2**50
 
 VERSION_PATTERN = r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$"
@@ -75,7 +79,7 @@ class ReleaseManifest(_Model):
     facts: Facts
     layers: dict[LayerName, Layer]
     files: tuple[ReleasedFile, ...] = Field(max_length=MAX_FILES)
-    sha256: Sha256 = Field(description="SHA-256 of the canonical JSON of all other members")
+    sha256: Sha256 = Field(description="SHA-256 of this file with zeros in this place")
 
     @model_validator(mode="after")
     def _consistent(self) -> ReleaseManifest:
@@ -87,11 +91,19 @@ class ReleaseManifest(_Model):
 
     def digest(self) -> str:
         """What :attr:`sha256` must be."""
-        return sha256_json(self.model_dump(mode="json", exclude={"sha256"}))
+        return hashlib.sha256(self._text(_ZEROS).encode()).hexdigest()
 
     def text(self) -> str:
-        """The file: the only text that stands for this manifest."""
-        return to_json(self.model_dump(mode="json"))
+        """The file, one line for each released file: the only text for this manifest."""
+        return self._text(self.sha256)
+
+    def _text(self, sha256: str) -> str:
+        head = self.model_dump(mode="json", exclude={"files", "sha256"})
+        lines = ",\n".join(
+            json.dumps(dict(file), sort_keys=True, ensure_ascii=False) for file in self.files
+        )
+        text = to_json({**head, "files": [], "sha256": sha256})
+        return text.replace(_NO_FILES, f'\n "files": [\n{lines}\n ]', 1) if lines else text
 
 
 class BrokenManifestError(InputError):
@@ -100,7 +112,7 @@ class BrokenManifestError(InputError):
 
 def make_manifest(**members: Any) -> ReleaseManifest:
     """Build a manifest and its digest."""
-    plain = ReleaseManifest(**members, sha256="0" * 64)
+    plain = ReleaseManifest(**members, sha256=_ZEROS)
     return plain.model_copy(update={"sha256": plain.digest()})
 
 

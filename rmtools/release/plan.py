@@ -14,6 +14,7 @@ from rmtools.layouts import motion_format as motion
 from rmtools.layouts import seer_format as seer
 from rmtools.release import contents
 from rmtools.release.changes import Content, compare, content_of, require_version, sets_of_maps
+from rmtools.release.checksums import digest_of_list
 from rmtools.release.edition import Edition
 from rmtools.release.facts import gather
 from rmtools.release.index import map_rows, sets_of, table_name
@@ -128,7 +129,7 @@ class Plan:
                 "about": wishes.about.model_dump(mode="json"),
                 "layouts": self.layouts,
                 "shards": wishes.shard_bytes if wishes.sharded else None,
-                "files": [[f.path, f.sha256] for f in self.files],
+                "files": digest_of_list((f.sha256, f.path) for f in self.files),
                 "facts": self.facts.model_dump(mode="json"),
                 "recipe": dict(self.recipe),
                 "validation": self.validation.model_dump(mode="json"),

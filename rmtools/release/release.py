@@ -19,6 +19,7 @@ import yaml
 
 from rmtools.errors import RecipeError, StorageError
 from rmtools.files import (
+    PARTIAL_SUFFIX,
     read_json,
     read_model,
     remove_partials,
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from rmtools.run.progress import Progress
     from rmtools.run.recipe import Recipe
 
-PARTIAL_SUFFIX = ".partial"
 PAYLOAD, STATE, KEY_NAME = "release", "state", "key.json"
 
 CREDITED = (
@@ -134,6 +134,7 @@ def make_release(
         shards = _pack_all(plan, payload, state, threads, progress)
         manifest = _describe(plan, payload, copied, shards)
         _prove(payload, threads, progress)
+        _flush(payload, [file.path for file in manifest.files], threads)
         payload.rename(out)
     shutil.rmtree(partial, ignore_errors=True)
     return Released(manifest, made_now=True)
@@ -248,8 +249,6 @@ def _place(origin: Path, target: Path, file: ReleasedFile, *, link: bool) -> Non
             else:
                 with partial.open("xb") as handle:
                     found = digest(source, file.size, handle.write)
-                    handle.flush()
-                    os.fsync(handle.fileno())
         if found != (file.sha256, file.size):
             raise changed(origin)
         partial.replace(target)
@@ -303,7 +302,7 @@ def _describe(
     for name, rows in plan.rows.items():
         write(table_name(name), table_text(rows, inside), "split")
     if shards:
-        write(INDEX_NAME, to_json(ShardIndex(shards=shards).model_dump(mode="json")))
+        write(INDEX_NAME, ShardIndex(shards=shards).text())
         files += [_of_shard(payload, shard) for shard in shards]
     edition = plan.edition(plan.layers())
     for name, text in _documents(plan, edition).items():
@@ -383,14 +382,23 @@ def _layers(plan: Plan, files: list[ReleasedFile]) -> Mapping[LayerName, Layer]:
     return found
 
 
+def _flush(payload: Path, names: list[str], threads: int) -> None:
+    """See all files to the disk: at once where the system can, else one by one."""
+    if hasattr(os, "sync"):
+        os.sync()
+        return
+
+    def flush(name: str) -> None:
+        with (payload / name).open("rb+") as handle:
+            os.fsync(handle.fileno())
+
+    for _ in in_threads(flush, names, threads):
+        pass
+
+
 def _prove(payload: Path, threads: int, progress: Progress | None) -> None:
     """Read the whole back; what is broken is removed, so that the next run makes it again."""
-    if progress is not None:
-        progress.start("proof", len(read_manifest(payload).files) + 2, 0)
-    on_file = None if progress is None else progress.advance
-    report = verify(payload, threads=threads, on_file=on_file)
-    if progress is not None:
-        progress.finish()
+    report = verify(payload, threads=threads, progress=progress)
     if report.ok:
         return
     for finding in report.findings:

@@ -12,6 +12,7 @@ be read without the rest, and :mod:`rmtools.release.unpack` restores the layout 
 
 from __future__ import annotations
 
+import json
 import re
 import tarfile
 from dataclasses import dataclass
@@ -90,6 +91,14 @@ class ShardIndex(_Model):
         for shard in self.shards:
             check_together(member.name for member in shard.members)
         return self
+
+    def text(self) -> str:
+        """The file, one line for each tar file."""
+        lines = ",\n".join(
+            json.dumps(shard.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+            for shard in self.shards
+        )
+        return f'{{"format": {self.format}, "kind": "{self.kind}", "shards": [\n{lines}\n]}}\n'
 
 
 @dataclass(frozen=True)

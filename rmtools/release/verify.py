@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from rmtools.errors import InputError
-from rmtools.files import sha256_json
 from rmtools.release.checksums import (
     checksums_text,
     digest,
+    digest_of_list,
     in_threads,
     open_plain,
     read_checksums,
@@ -31,9 +31,10 @@ from rmtools.release.manifest import (
 from rmtools.seeds import generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rmtools.release.manifest import ReleaseManifest
+    from rmtools.run.progress import Progress
 
 Problem = Literal["missing", "truncated", "altered", "extra", "unreadable", "not a file"]
 
@@ -120,7 +121,7 @@ def verify(
     seed: int = 0,
     threads: int = 1,
     state: Path | None = None,
-    on_file: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Compare a release with its manifest.
 
@@ -137,8 +138,8 @@ def verify(
     state
         File to note there what was read, so that an interrupted verification can go on; removed
         at the end. None to begin anew and note nothing.
-    on_file
-        Called with the number of files done.
+    progress
+        Told about every file.
 
     Raises
     ------
@@ -159,10 +160,10 @@ def verify(
         elif file.path in seen:
             sound.append(file)
     chosen = _choose(sound, subset, seed)
-    noted = _Notes(state, sha256_json([[*file] for file in files]))
+    noted = _Notes(state, digest_of_list((file.sha256, file.path) for file in files))
     pending = [file for file in chosen if not noted.has(file.path, seen[file.path].stamp)]
-    if on_file is not None:
-        on_file(len(chosen) - len(pending))
+    if progress is not None:
+        progress.start("files read", len(chosen), len(chosen) - len(pending))
     total = 0
     with noted:
         for file, (finding, count) in in_threads(lambda f: _read(root, f), pending, threads):
@@ -171,8 +172,10 @@ def verify(
                 findings.append(finding)
             else:
                 noted.add(file.path, seen[file.path].stamp)
-            if on_file is not None:
-                on_file(1)
+            if progress is not None:
+                progress.advance()
+    if progress is not None:
+        progress.finish()
     return VerifyReport(
         path=str(root),
         name="?" if manifest is None else f"{manifest.name} {manifest.version}",
