@@ -70,3 +70,9 @@ def release_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "for-release"
     return make_dataset(root, REPOSITORY / "pipelines")
+
+
+@pytest.fixture
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases do not wait for the disk, which may be busy with other things for minutes."""
+    monkeypatch.setattr("rmtools.release.release._flush", lambda *_: None)

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from rmtools.release.manifest import ReleaseManifest
     from rmtools.release.plan import Plan
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 OSM = "© OpenStreetMap contributors"
 
@@ -489,7 +491,7 @@ def test_a_release_cut_off_anywhere_ends_with_the_same_bytes(
     assert changes > 60
     rng = np.random.default_rng(7)
     cut = 0
-    moments = sorted({*rng.integers(1, changes, 8).tolist(), changes - 1, changes - 2})
+    moments = sorted({*rng.integers(1, changes, 5).tolist(), changes - 1, changes - 2})
     for moment in moments:
         out = tmp_path / f"r{moment}"
         with pytest.MonkeyPatch.context() as patch:

@@ -18,6 +18,8 @@ from rmtools.run.runner import run
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 MAP = ("motion", "scene", 0, 0, 0)
 
 

@@ -36,6 +36,8 @@ from rmtools.release.verify import verify
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 EVIL_NAMES = [
     "../evil",
     "a/../../evil",

@@ -88,7 +88,6 @@ def datacite_text(edition: Edition) -> str:
     }
     if about.doi:
         value["doi"] = about.doi
-        value["identifiers"] = [{"identifier": about.doi, "identifierType": "DOI"}]
     if related := _related(edition):
         value["relatedIdentifiers"] = related
     if about.funding:

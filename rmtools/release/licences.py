@@ -155,7 +155,8 @@ def licence_text(layers: Mapping[LayerName, Layer], facts: Facts) -> str:
             for name, layer in layers.items()
         ),
         "",
-        "`manifest.json` says of every file which layer it belongs to.",
+        "The split, the index and the texts have the licence of the scenes. `manifest.json` says",
+        "of every file which layer it belongs to.",
         "",
         "## Attribution",
         "",
