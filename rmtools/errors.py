@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     STORAGE = 7
     BUSY = 8
     LEAK = 9
+    ALTERED = 10
     INTERRUPTED = 130
 
 

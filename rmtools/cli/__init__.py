@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from rmtools.cli import audit, benchmark, build, evaluate, look, publish, run, train, winprop
+from rmtools.cli import (
+    audit,
+    benchmark,
+    build,
+    evaluate,
+    look,
+    publish,
+    release,
+    run,
+    train,
+    winprop,
+)
 from rmtools.errors import ExitCode, RmtoolsError, from_os_error
 from rmtools.remote import from_network_error, network_errors
 
@@ -17,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (run, build, publish, audit, look, evaluate, train, benchmark, winprop):
+for group in (run, build, publish, release, audit, look, evaluate, train, benchmark, winprop):
     group.register(app)
 
 

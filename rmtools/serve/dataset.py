@@ -16,6 +16,7 @@ from rmtools.report.reader import Reader
 from rmtools.serve.rules import Refused
 from rmtools.store import STORE_NAME, Store
 from rmtools.store_format import FORMAT, MAPS_NAME
+from rmtools.store_place import StorePlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -209,7 +210,7 @@ def open_dataset(path: Path) -> tuple[Path, BoundedReader]:
                 where=place,
                 remedy="Use the rmtools version that wrote it.",
             )
-        reader = BoundedReader(Store(place, group))
+        reader = BoundedReader(Store(StorePlace(place), group))
         _check(reader)
     except RmtoolsError:
         raise
