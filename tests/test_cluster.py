@@ -173,7 +173,7 @@ def test_a_slurm_cluster_of_dask_jobqueue_in_its_local_mode() -> None:
         "cores": 1,
         "processes": 1,
         "memory": "1GiB",
-        "scheduler_options": {"dashboard": False},
+        "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
     }
     with jobqueue.SLURMCluster(walltime="01:00:00", **options) as slurm:
         script = slurm.job_script()
