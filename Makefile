@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types schemas docs pictures bench-dpm bench-traffic bench-winprop bench-scan bench-gpu test-gpu clean
+.PHONY: help demo test lint types schemas docs pictures bench-dpm bench-traffic bench-winprop bench-scan bench-report bench-release bench-chaos bench-gpu test-nightly test-gpu clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,8 +61,20 @@ bench-winprop: $(VENV)/.installed-bench ## Speed of reading WinProp's results, b
 bench-scan: $(VENV)/.installed-dev ## Speed of the selective scan, beside the plain loop
 	$(BIN)/python benchmarks/scan_speed.py $(ARGS)
 
+bench-report: $(VENV)/.installed-dev demo ## Time and size of the report for 300 scenes, and its first picture
+	$(BIN)/python benchmarks/report_page.py demo $(ARGS)
+
+bench-release: $(VENV)/.installed-dev demo ## The promises of a release, proven on the demo
+	$(BIN)/python benchmarks/release_proof.py demo $(ARGS)
+
+bench-chaos: $(VENV)/.installed-dev ## A dataset made on a cluster whose processes are killed
+	$(BIN)/python benchmarks/chaos.py build/chaos $(ARGS)
+
 bench-gpu: $(VENV)/.installed-dev ## Speed and memory of all models at 256 pixels, for a GPU
 	$(BIN)/python benchmarks/gpu_models.py $(ARGS)
+
+test-nightly: $(VENV)/.installed-dev ## Longer proofs of what shorter tests show
+	$(BIN)/python -m pytest -n auto -m nightly tests $(ARGS)
 
 test-gpu: $(VENV)/.installed-dev ## The tests that need a GPU
 	$(BIN)/python -m pytest -m gpu tests $(ARGS)

@@ -143,7 +143,7 @@ def sumo_net(folder: Path) -> Path:
             writer.add(thing)
     command = [Path(sumo.SUMO_HOME) / "bin" / "netconvert", "--osm-files", xml, "-o", net]
     options = ["--keep-edges.by-vclass", "passenger", "--geometry.remove", "--no-warnings"]
-    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
     return net
 
 

@@ -6,7 +6,7 @@ A test fails when they are not current.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import typer
 from pydantic import BaseModel
@@ -15,6 +15,9 @@ from rmtools.city.policy import to_markdown
 from rmtools.cli import app
 from rmtools.errors import ExitCode
 from rmtools.run.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,9 +29,10 @@ _CODES = {
     ExitCode.RECIPE: "a recipe or an option does not make sense",
     ExitCode.MISSING: "something outside is missing: the network, a package, a solver",
     ExitCode.INVALID: "a dataset was read, but its content is wrong",
-    ExitCode.STORAGE: "the disk is full or read-only, or memory ran out",
+    ExitCode.STORAGE: "the disk is full or read-only, memory ran out, or workers kept dying",
     ExitCode.BUSY: "another rmtools works on the same dataset",
     ExitCode.LEAK: "a split was audited, and its sets have something in common",
+    ExitCode.ALTERED: "a release was verified, and its files are not those of its manifest",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",
 }
 
@@ -95,8 +99,7 @@ def cli() -> str:
         *(f"| {int(code)} | {text} |" for code, text in _CODES.items()),
         "",
     ]
-    for name in group.list_commands(context):  # type: ignore[attr-defined] # a typer group has it
-        command = group.get_command(context, name)  # type: ignore[attr-defined] # likewise
+    for name, command in _commands(group, context, ""):
         usage = [p.name.upper() for p in command.params if p.param_type_name == "argument"]
         lines += [f"## rmtools {name}", "", f"`rmtools {' '.join([name, *usage])} [OPTIONS]`", ""]
         lines += [
@@ -113,6 +116,16 @@ def cli() -> str:
             lines.append(f"| {shown} | {plain} | {text} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _commands(group: Any, context: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every command with its name; a group's first one goes by the group's."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if hasattr(command, "list_commands"):
+            yield from _commands(command, context, f"{prefix}{name} ")
+        else:
+            yield (prefix.strip() if name == "make" else f"{prefix}{name}"), command
 
 
 def models() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,32 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile),
+)
+"""What :func:`load_tensors` raises."""
+
+
+def load_tensors(path: str | Path) -> Any:
+    """What ``torch.save`` wrote, of plain values and tensors; nothing in it is run or unpacked.
+
+    Raises
+    ------
+    ValueError
+        Not an archive of ``torch.save``, or its members are packed, as ``torch.save`` never packs
+        them: a few kilobytes could stand for more than fits into memory.
+    OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile
+        Damaged, or it holds something else.
+    """
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb"):  # noqa: PTH123 - a missing file is told as such
+            raise ValueError("it is no archive of torch.save")
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its members are packed")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict that was saved by ``torch.save``.
 
@@ -27,10 +54,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         There is no such file, or it holds something else.
     """
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        found = load_tensors(path)
     except FileNotFoundError as error:
         raise InputError("there is no such file.", where=path) from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise InputError(f"this is no file of weights: {error}.", where=path) from error
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):

@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     STORAGE = 7
     BUSY = 8
     LEAK = 9
+    ALTERED = 10
     INTERRUPTED = 130
 
 
@@ -126,6 +127,20 @@ def from_os_error(error: OSError) -> RmtoolsError:
             where=where,
             remedy="Nothing that was finished is lost: free some space and run the same command "
             "again, it continues where it stopped.",
+        )
+    if error.errno == errno.EFBIG:
+        return StorageError(
+            "a file grew larger than this disk, or a limit of this account, allows.",
+            where=where,
+            remedy="Nothing that was finished is lost: raise the limit (`ulimit -f`) or use "
+            "another disk, and run the same command again.",
+        )
+    if error.errno == errno.EIO:
+        return StorageError(
+            "the disk or the network drive does not work (input/output error).",
+            where=where,
+            remedy="Nothing that was finished is lost: once it works again, the same command "
+            "continues. `rmtools validate` looks at what is there.",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageError(

@@ -1,6 +1,6 @@
 """Reading and writing files so that a kill, a full disk or a broken input harms nothing.
 
-Everything is written to ``<name>.<pid>.partial`` beside its target, flushed to disk and renamed;
+Everything is written to ``<name>.<random>.partial`` beside its target, flushed to disk and renamed;
 everything read is bounded in size.
 """
 
@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PARTIAL_SUFFIX = ".partial"
-MAX_JSON_BYTES = 256 * 2**20
+MAX_JSON_BYTES = 64 * 2**20
+
+_BLOCK_BYTES = 2**16
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,7 +44,7 @@ def replacing(target: Path) -> Iterator[Path]:
         The temporary name in the same folder. It is removed when the body raises.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:16]}{PARTIAL_SUFFIX}")
     try:
         yield partial
         with partial.open("rb") as handle:
@@ -85,14 +88,21 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
         raise InputError(
             "no such file.", where=path, remedy="Check the path, or run the step that writes it."
         )
-    size = path.stat().st_size
-    if size > max_bytes:
+    with path.open("rb") as handle:
+        size = os.fstat(handle.fileno()).st_size
+        parts = [handle.read(size + 1)] if size <= max_bytes else []
+        # a file of /proc says that it has 0 bytes
+        while parts and parts[-1] and sum(map(len, parts)) <= max_bytes:
+            parts.append(handle.read(_BLOCK_BYTES))
+        data = b"".join(parts)
+    if max(size, len(data)) > max_bytes:
         raise InputError(
-            f"the file has {size:,} bytes, more than the {max_bytes:,} such a file can need.",
+            f"the file has {max(size, len(data)):,} bytes, more than the {max_bytes:,} such a "
+            "file can need.",
             where=path,
             remedy="It is probably not what its name says; replace it.",
         )
-    return path.read_bytes()
+    return data
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
@@ -167,6 +177,35 @@ def walk_files(root: Path) -> list[Path]:
         for name in names
     ]
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def refuse_links_out(root: Path) -> None:
+    """Make sure that nothing written below a folder lands elsewhere.
+
+    Parameters
+    ----------
+    root
+        A folder, which may be a link itself.
+
+    Raises
+    ------
+    InputError
+        A file or folder in it is a link that leads out of it.
+    """
+    inside = os.path.realpath(root)
+    for folder, folders, names in os.walk(root, followlinks=False):
+        for name in (*folders, *names):
+            path = os.path.join(folder, name)  # noqa: PTH118 - a layout has half a million files
+            if not os.path.islink(path):  # noqa: PTH114
+                continue
+            real = os.path.realpath(path)
+            if real != inside and not real.startswith(inside + os.sep):
+                raise InputError(
+                    "a link leads out of the dataset.",
+                    where=path,
+                    remedy="Put the file or folder itself there, or mount the disk there: what "
+                    "rmtools writes or removes must not touch anything else.",
+                )
 
 
 def sha256_tree(root: Path) -> str:

@@ -17,6 +17,7 @@ from shapely.geometry import LineString, Polygon, mapping, shape
 from rmtools.errors import InputError
 from rmtools.files import read_json, sha256_json, write_json
 from rmtools.grid import Grid
+from rmtools.names import SafeName
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +109,7 @@ class SceneMember(BaseModel):
 
     kind: Literal["scene"] = "scene"
     format: Literal[1] = 1
-    name: str = Field(min_length=1, max_length=200)
+    name: SafeName
     frame: Frame
     provenance: Provenance
     notes: dict[str, int | float | str] = Field(

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
-import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtools import store_place
 from rmtools.errors import InputError, RecipeError
-from rmtools.files import PARTIAL_SUFFIX
 from rmtools.grid import Grid
+from rmtools.names import check_name
 from rmtools.radio.receivers import inside_buildings
+from rmtools.remote import RememberingGroup
 from rmtools.store_format import (
     FORMAT,
     MAPS_NAME,
@@ -33,6 +34,7 @@ from rmtools.store_format import (
     of_simulator,
     root_attributes,
 )
+from rmtools.store_place import StorePlace, consolidate
 from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks, VehicleSize
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from rmtools.store_format import ArraySpec
     from rmtools.types import BoolArray, FloatArray
 
-STORE_NAME = "store.zarr"
+STORE_NAME = store_place.NAME
 SCENES_NAME = "scenes"
 _TRACK_FIELDS = ("x", "y", "heading", "speed")
 
@@ -65,11 +67,20 @@ class Store:
 
     Use :meth:`create` or :meth:`open`. Writers fill whole shards, so two processes may write
     different scenes or units of one store at the same time.
+
+    Attributes
+    ----------
+    place
+        Where it lies.
+    path
+        Its folder; :meth:`open` finds the store by this path even where it lies at a URL.
     """
 
-    def __init__(self, path: Path, group: Any) -> None:
-        self.path = path
-        self._group = group  # zarr.Group; Any because its items may be arrays or groups
+    def __init__(self, place: StorePlace, group: Any) -> None:
+        self.place = place
+        self.path = place.path
+        # zarr.Group; Any because its items may be arrays or groups
+        self._group: Any = group if place.remote is None else RememberingGroup(group)
 
     # -- making and opening ------------------------------------------------------------------
 
@@ -118,24 +129,15 @@ class Store:
             All root attributes, as :func:`~rmtools.store_format.root_attributes` makes them; the
             list ``scenes`` says how many scenes there are.
         """
-        import zarr
-
-        partial = path.with_name(path.name + PARTIAL_SUFFIX)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        group: Any = zarr.open_group(partial, mode="w", zarr_format=3)
-        group.attrs.update(dict(attributes))
-        store, scenes = cls(partial, group), attributes["scenes"]
-        store._make(STATIC, {"scene": len(scenes), "y": grid.n, "x": grid.n})
-        group["x"][:], group["y"][:] = grid.x_centres(), grid.y_centres()
-        for name in ("easting", "northing"):
-            corner = [scene.get(f"{name}_m") for scene in scenes]
-            group[f"scene_{name}"][:] = [np.nan if value is None else value for value in corner]
-        yield store
-        store._consolidate()
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
+        place = StorePlace.of(path)
+        with place.building(attributes) as group:
+            store, scenes = cls(place, group), attributes["scenes"]
+            store._make(STATIC, {"scene": len(scenes), "y": grid.n, "x": grid.n})
+            group["x"][:], group["y"][:] = grid.x_centres(), grid.y_centres()
+            for name in ("easting", "northing"):
+                corner = [scene.get(f"{name}_m") for scene in scenes]
+                group[f"scene_{name}"][:] = [np.nan if value is None else value for value in corner]
+            yield store
 
     def write_static(
         self, scene: int, buildings: BoolArray, building_height_m: FloatArray, roads: BoolArray
@@ -147,33 +149,19 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, mode: str = "r") -> Store:
-        """Open the store at `path`, or the one inside the dataset folder `path`.
+        """Open the store at `path`, or the one of the dataset folder `path`.
 
         Raises
         ------
         InputError
             There is no rmtools store.
         """
-        import zarr
-
-        inner = path / STORE_NAME
-        place = inner if inner.is_dir() else path
-        try:
-            group = zarr.open_group(
-                place, mode="r+" if mode == "r+" else "r", zarr_format=3, use_consolidated=False
-            )
-            found = group.attrs.get("rmtools_format")
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"no rmtools store there ({type(error).__name__}).",
-                where=path,
-                remedy="Give the folder of a dataset or of its store.zarr; "
-                "`rmtools build-scenes` makes one.",
-            ) from error
-        if found != FORMAT:
+        place = StorePlace.of(path)
+        group = place.open_group(writable=mode == "r+")
+        if (found := group.attrs.get("rmtools_format")) != FORMAT:
             raise InputError(
                 f"the store has format {found!r}, this version reads format {FORMAT}.",
-                where=place,
+                where=str(place),
                 remedy="Use the rmtools version that wrote it, or build the dataset again.",
             )
         return cls(place, group)
@@ -227,7 +215,7 @@ class Store:
         for name in names:
             if name in self._group:
                 del self._group[name]
-        self._consolidate()
+        consolidate(self._group)
 
     # -- tracks ------------------------------------------------------------------------------
 
@@ -247,7 +235,7 @@ class Store:
         new = {"traj": trajectories, "frame": frames, "vehicle": vehicles}
         self._make(TRACKS, self._lengths() | new, {"vehicles": attributes})
         self._group["time"][:] = np.round(np.arange(frames) * FRAME_INTERVAL_S, 6)
-        self._consolidate()
+        consolidate(self._group)
 
     def write_tracks(
         self, scene: int, traj: int, tracks: Tracks, masks: BoolArray | None = None
@@ -293,7 +281,7 @@ class Store:
     def create_transmitters(self, count: int, attributes: Mapping[str, Any]) -> None:
         """Make the arrays of transmitter positions; `attributes` say how they were chosen."""
         self._make(TRANSMITTERS, self._lengths() | {"tx": count}, {"tx_x": attributes})
-        self._consolidate()
+        consolidate(self._group)
 
     def write_transmitters(self, scene: int, positions: FloatArray) -> None:
         """Write the positions (x, y, z) of one scene, shape (tx, 3), local metres."""
@@ -325,7 +313,7 @@ class Store:
     ) -> None:
         named = of_simulator(spec, simulator)
         self._make([named], self._lengths(), {named.name: attributes})
-        self._consolidate()
+        consolidate(self._group)
 
     def write_pathloss(
         self, scene: int, traj: int, pathloss_db: FloatArray, simulator: str | None = None
@@ -390,27 +378,18 @@ class Store:
     def update_attributes(self, values: Mapping[str, Any]) -> None:
         """Add or replace root attributes."""
         self._group.attrs.update(dict(values))
-        self._consolidate()
-
-    def _consolidate(self) -> None:
-        """Copy all metadata into the root, where xarray looks first.
-
-        Zarr warns that the copy is not in its version 3 specification yet; rmtools itself never
-        reads it.
-        """
-        import zarr
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-            zarr.consolidate_metadata(self._group.store)
+        consolidate(self._group)
 
     def array_attributes(self, name: str) -> dict[str, Any]:
         """Attributes of one array; empty when the array is not there yet."""
         return dict(self._group[name].attrs) if name in self._group else {}
 
     def has(self, name: str) -> bool:
-        """Whether an array exists (it may still be partly unwritten)."""
-        return name in self._group
+        """Whether an array exists (it may be partly unwritten, or damaged)."""
+        try:
+            return name in self._group
+        except InputError:
+            return True
 
     @property
     def array_names(self) -> list[str]:
@@ -424,7 +403,18 @@ class Store:
     @property
     def scene_names(self) -> list[str]:
         """Names of the scenes in order."""
-        return [scene["name"] for scene in self._group.attrs["scenes"]]
+        return self._scene_names
+
+    @cached_property
+    def _scene_names(self) -> list[str]:
+        try:
+            return [check_name(scene["name"]) for scene in self._group.attrs["scenes"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"its list of scenes cannot be used ({type(error).__name__}: {error}).",
+                where=self.path,
+                remedy="It was changed after it was written; download it or build it again.",
+            ) from error
 
     @property
     def grid(self) -> Grid:
@@ -468,7 +458,7 @@ class Store:
         array = self._group[name]
         key = [*index, *([0] * (array.ndim - len(index)))]
         file = f"{name}/c/" + "/".join(str(k) for k in key)
-        return [file] if (self.path / file).is_file() else []
+        return [file] if self.place.size(file) is not None else []
 
 
 def _in_steps(pathloss_db: FloatArray) -> FloatArray:

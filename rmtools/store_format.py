@@ -24,6 +24,22 @@ PATHLOSS_QUANTUM_DB = 2.0**-7
 
 NAN = float("nan")
 
+MAX_LENGTHS = {
+    "scene": 1_000_000,
+    "traj": 10_000,
+    "tx": 10_000,
+    "frame": 100_000,
+    "vehicle": 1_000_000,
+    "y": 8192,
+    "x": 8192,
+}
+MAX_MAPS = 2**24
+"""Maps of one kind, 37 times those of RadioMapMotion."""
+
+MAX_CHUNK_BYTES = 2**31
+MAX_UNIT_BYTES = 2**32
+"""Of what is read at once: a unit of work, or a table of all scenes."""
+
 
 @dataclass(frozen=True)
 class ArraySpec:
@@ -211,6 +227,16 @@ MAPS_NAME = re.compile(r"pathloss(_static)?(?:_(?P<simulator>(?!static$)[a-z][a-
 def of_simulator(spec: ArraySpec, simulator: str | None) -> ArraySpec:
     """The array that a further simulator's maps stand in, such as ``pathloss_static_irt2``."""
     return spec if simulator is None else replace(spec, name=f"{spec.name}_{simulator}")
+
+
+def spec_of(name: str) -> ArraySpec | None:
+    """What the format says about an array of this name; None when it knows none."""
+    known = {spec.name: spec for spec in (*STATIC, *TRACKS, *TRANSMITTERS)}
+    if name in known:
+        return known[name]
+    if match := MAPS_NAME.fullmatch(name):
+        return of_simulator((STATIC_MAPS if match[1] else PATHLOSS)[0], match["simulator"])
+    return None
 
 
 def root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:

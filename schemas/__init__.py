@@ -27,6 +27,11 @@ def build() -> dict[str, dict[str, Any]]:
     from rmtools.layouts.seer_description import SeerDescription
     from rmtools.metrics.evaluation import Evaluation
     from rmtools.metrics.protocol import Protocol
+    from rmtools.release.about import About
+    from rmtools.release.changes import Changes
+    from rmtools.release.manifest import ReleaseManifest
+    from rmtools.release.shards import ShardIndex
+    from rmtools.release.verify import VerifyReport
     from rmtools.run.ledger import LedgerEntry
     from rmtools.run.recipe import Recipe
     from rmtools.scene import SceneMember
@@ -48,6 +53,11 @@ def build() -> dict[str, dict[str, Any]]:
         "packed": PackedDescription,
         "seer-dataset": SeerDescription,
         "recipe": Recipe,
+        "release": ReleaseManifest,
+        "release-about": About,
+        "release-changes": Changes,
+        "release-shards": ShardIndex,
+        "release-verify": VerifyReport,
         "scene-member": SceneMember,
         "split": SplitManifest,
         "tiles-item": SourceReport,

@@ -57,3 +57,22 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
             recipe = load_recipe(REPOSITORY / "pipelines" / "demo.yaml", TINY)
             run(root, recipe, stages=["pathloss", "split"], workers=1)
     return root
+
+
+@pytest.fixture(scope="session")
+def release_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished dataset of 48 radio maps with layout, split and report, see tests/fakes_release.
+
+    All processes of pytest share it; nobody writes to it.
+    """
+    from fakes_release import make_dataset
+
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "for-release"
+    return make_dataset(root, REPOSITORY / "pipelines")
+
+
+@pytest.fixture
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases do not wait for the disk, which may be busy with other things for minutes."""
+    monkeypatch.setattr("rmtools.release.release._flush", lambda *_: None)

@@ -1,7 +1,8 @@
-"""The HTML report in a real browser: no errors, no requests, and every control does its work."""
+"""The report and `rmtools serve` in a real browser: every control does its work, nothing else."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from fakes_store import make_store
+from serving import serving
 
+from rmtools.files import write_bytes, write_json
 from rmtools.report.html import write_report
 from rmtools.units import MOTION_SCALE
 
@@ -59,44 +62,76 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def report(store: Store) -> Path:
-    return write_report(store, store.path.parent / "report.html")
+    return write_report(store, store.path.parent / "report.html", split=split_of(store))
+
+
+def split_of(store: Store) -> dict[str, Any]:
+    names = store.scene_names
+    members = {"train": names[:2], "test": names[2:]}
+    return {"sets": {name: {"scenes": scenes} for name, scenes in members.items()}}
+
+
+@pytest.fixture(scope="module")
+def site(store: Store) -> Iterator[str]:
+    write_json(store.path.parent / "split.json", split_of(store))
+    with serving(store.path.parent) as server:
+        yield server.url
 
 
 @pytest.fixture
 def page(browser: Any, report: Path) -> Iterator[Any]:
     """The report on a desktop screen; whatever went wrong or out is found when the test ends."""
-    yield from opened(browser, report, viewport=DESKTOP)
+    yield from opened(browser, report.as_uri(), viewport=DESKTOP)
 
 
-def opened(browser: Any, report: Path, **context: Any) -> Iterator[Any]:
+@pytest.fixture(params=["report", "server"])
+def anywhere(request: Any, browser: Any, report: Path, site: str) -> Iterator[Any]:
+    """The viewer in the report, and that of the server."""
+    url = report.as_uri() if request.param == "report" else f"{site}scene/0"
+    yield from opened(browser, url, viewport=DESKTOP)
+
+
+def opened(browser: Any, url: str, **context: Any) -> Iterator[Any]:
     tab = browser.new_context(**context).new_page()
     noise: list[str] = []
+    own = url.split("/scene/", maxsplit=1)[0] if url.startswith("http") else url
     tab.on("console", lambda message: noise.append(f"{message.type}: {message.text}"))
     tab.on("pageerror", lambda error: noise.append(f"error: {error}"))
+    tab.on("dialog", lambda dialog: noise.append(f"dialog: {dialog.message}"))
     tab.on(
         "request",
         lambda request: (
             None
-            if request.url.startswith("data:") or request.url == report.as_uri()
+            if request.url.startswith(("data:", own))
             else noise.append(f"request: {request.url}")
         ),
     )
-    tab.goto(report.as_uri())
-    # The maps are there when every canvas shows more than one colour.
-    tab.wait_for_function(
-        """() => [...document.querySelectorAll("canvas")].every((canvas) => {
-            const c = canvas.getContext("2d");
-            const data = c.getImageData(0, 0, canvas.width, canvas.height).data;
-            return new Set(new Uint32Array(data.buffer)).size > 5;
-        })"""
-    )
+    tab.goto(url)
+    painted(tab)
     yield tab
     tab.context.close()
     assert noise == []
 
 
+def painted(tab: Any) -> None:
+    """Wait for the maps: the clock is set when they have been drawn."""
+    tab.wait_for_function(
+        """() => {
+            const clock = document.getElementById("clock");
+            return !clock || clock.textContent.includes("frame");
+        }"""
+    )
+
+
 def pixels(page: Any, selector: str = "#screen") -> str:
     return page.locator(selector).first.evaluate("canvas => canvas.toDataURL()")
+
+
+def until_changed(page: Any, before: str) -> str:
+    page.wait_for_function(
+        "before => document.getElementById('screen').toDataURL() !== before", arg=before
+    )
+    return pixels(page)
 
 
 def frame(page: Any) -> int:
@@ -116,7 +151,17 @@ def hover(page: Any, canvas: Any, row: int, col: int, n: int) -> None:
     )
 
 
-def test_play_advances_and_pause_stops(page: Any) -> None:
+def violations(tab: Any) -> list[str]:
+    """What axe-core holds against a page."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    found = axe.Axe().run(tab).response["violations"]
+    return [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
+
+
+def test_play_advances_and_pause_stops(anywhere: Any) -> None:
+    page = anywhere
     button = page.locator("#play")
     assert frame(page) == 0
     button.click()
@@ -131,56 +176,125 @@ def test_play_advances_and_pause_stops(page: Any) -> None:
     assert f"frame {stopped} of 14 · {stopped / 10:.1f} s" in page.locator("#clock").inner_text()
 
 
-def test_the_slider_sets_the_frame_and_the_picture(page: Any) -> None:
+def test_the_sliders_set_frame_and_transmitter(anywhere: Any) -> None:
+    page = anywhere
     first = pixels(page)
     page.locator("#frame").fill("9")
     assert "frame 9 of 14 · 0.9 s" in page.locator("#clock").inner_text()
     assert pixels(page) != first
     page.locator("#frame").fill("0")
     assert pixels(page) == first
+    page.locator("#tx").press("ArrowRight")
+    other = until_changed(page, first)
+    assert page.locator("#tx-value").inner_text() == "1"
+    page.locator("#tx").press("Home")
+    assert until_changed(page, other) == first
 
 
-def test_the_keyboard_drives_the_player(page: Any) -> None:
+def test_the_server_shows_every_trajectory(browser: Any, site: str, store: Store) -> None:
+    tabs = opened(browser, f"{site}scene/1", viewport=DESKTOP)
+    tab = next(tabs)
+    first = pixels(tab)
+    tab.locator("#traj").press("ArrowRight")
+    until_changed(tab, first)
+    tab.locator("nav a", has_text="next scene").click()
+    painted(tab)
+    assert tab.locator("#scene-name").inner_text() == store.scene_names[2]
+    next(tabs, None)
+
+
+def test_the_keyboard_drives_the_viewer(anywhere: Any) -> None:
+    page = anywhere
+    slider = page.locator("#frame")
+    slider.focus()
+    for key, wanted in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 14)):
+        slider.press(key)
+        assert frame(page) == wanted, key
+    slider.press("Home")
     screen = page.locator("#screen")
     screen.focus()
-    for key, wanted in (
-        ("ArrowRight", 1),
-        ("ArrowRight", 2),
-        ("ArrowLeft", 1),
-        ("End", 14),
-        ("ArrowRight", 0),
-        ("ArrowLeft", 14),
-        ("Home", 0),
-    ):
-        screen.press(key)
-        assert frame(page) == wanted, key
     screen.press(" ")
     wait_until_frame(page, 2)
     screen.press(" ")
     stopped = frame(page)
     page.wait_for_timeout(400)
     assert frame(page) == stopped
-    # A focused button uses the space bar itself: one press, one change.
-    page.locator("#play").press(" ")
-    assert page.locator("#play").inner_text() == "Pause"
+    places = []
+    for key in ("ArrowUp", "ArrowUp", "Shift+ArrowRight", "ArrowDown"):
+        screen.press(key)
+        text = page.locator("#probe").inner_text()
+        places.append(re.findall(r"row (\d+), col (\d+)", text)[0])
+    assert places == [("31", "32"), ("30", "32"), ("30", "42"), ("31", "42")]
 
 
-def test_the_selector_changes_the_sequence(page: Any, store: Store) -> None:
-    pictures = {pixels(page)}
-    options = page.locator("#sequence option").all_inner_texts()
-    assert len(options) == 4
-    for index in range(1, len(options)):
-        before = pixels(page)
-        page.locator("#sequence").select_option(str(index))
-        page.wait_for_function(
-            "before => document.getElementById('screen').toDataURL() !== before", arg=before
-        )
-        pictures.add(pixels(page))
-    assert len(pictures) == len(options)
-    assert {text.split(" · ")[0] for text in options} == set(store.scene_names)
+def test_the_tab_key_reaches_every_control_in_a_few_steps(page: Any) -> None:
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.name"))
+    wanted = ["screen", "tx", "frame", "play", "speed", "difference", "vehicles", "find", "set"]
+    at = [reached.index(name) for name in [*wanted, "scene", "ground-0"]]
+    assert at == sorted(at)
+    # The shelf is one stop, however many scenes stand on it, and so is the map.
+    assert reached.count("scene") == reached.count("ground-0") == 1
 
 
-def test_difference_and_vehicles_can_be_switched(page: Any) -> None:
+def test_the_shelf_changes_the_scene_by_mouse_and_keyboard(page: Any, store: Store) -> None:
+    before = pixels(page)
+    page.locator(".thumb").nth(2).click()
+    shown = until_changed(page, before)
+    assert page.locator("#scene-name").inner_text() == store.scene_names[2]
+    assert page.locator('.tile[aria-selected="true"]').get_attribute("data-scene") == "2"
+    page.keyboard.press("ArrowRight")
+    until_changed(page, shown)
+    assert page.locator("#scene-name").inner_text() == store.scene_names[3]
+
+
+def test_looking_for_a_scene_hides_the_others(page: Any) -> None:
+    visible = "#shelf .thumb:not([hidden])"
+    page.locator("#find").fill("_002")
+    assert page.locator(visible).count() == 1
+    assert page.locator("#found").inner_text() == "1 scene found"
+    page.locator("#find").fill("")
+    page.locator("#set").select_option(label="train")
+    assert page.locator(visible).all_text_contents() == ["fake_000train", "fake_001train"]
+
+
+def test_the_map_chooses_a_scene_by_mouse_and_keyboard(page: Any, store: Store) -> None:
+    before = pixels(page)
+    ground = page.locator("#ground-0")
+    ground.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "ArrowLeft"):  # the scenes lie in a row
+        ground.press(key)
+    assert ground.get_attribute("aria-activedescendant") == "tile-1"
+    ground.press("Enter")
+    shown = until_changed(page, before)
+    assert page.locator("#scene-name").inner_text() == store.scene_names[1]
+    page.locator("#tile-3").click()
+    until_changed(page, shown)
+    assert page.locator("#scene-name").inner_text() == store.scene_names[3]
+    assert page.locator("#shelf input:checked").get_attribute("value") == "3"
+
+
+def test_the_map_of_the_server_leads_to_the_scene(browser: Any, site: str, store: Store) -> None:
+    tabs = opened(browser, site, viewport=DESKTOP)
+    tab = next(tabs)
+    assert tab.locator(".thumb img").first.evaluate("image => image.decode().then(() => 1)") == 1
+    tab.locator("#ground-0").focus()
+    tab.keyboard.press("End")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/scene/3")
+    painted(tab)
+    tab.go_back()
+    tab.locator("input[name=find]").fill("_001")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**find=_001**")
+    assert tab.locator(".thumb").all_text_contents() == ["fake_001train"]
+    next(tabs, None)
+
+
+def test_difference_and_vehicles_can_be_switched(anywhere: Any) -> None:
+    page = anywhere
     page.locator("#frame").fill("12")
     plain = pixels(page)
     page.locator("#vehicles").uncheck()
@@ -194,26 +308,21 @@ def test_difference_and_vehicles_can_be_switched(page: Any) -> None:
     assert pixels(page) == bare
 
 
-@pytest.mark.parametrize("choice", [0, 1])
-def test_hovering_reads_the_true_loss(page: Any, store: Store, choice: int) -> None:
-    n = store.grid.n
-    card = page.locator(".card").nth(2)
-    before = pixels(card, "canvas.map")
-    if choice:
-        card.locator("select").select_option(str(choice))
-        page.wait_for_function(
-            "before => document.querySelectorAll('canvas.map')[2].toDataURL() !== before",
-            arg=before,
-        )
-    losses, canvas = store.pathloss(2, 0, choice)[0], card.locator("canvas")
+def test_hovering_reads_the_true_loss(anywhere: Any, store: Store) -> None:
+    page, n = anywhere, store.grid.n
+    before = pixels(page)
+    page.locator("#tx").press("ArrowRight")
+    until_changed(page, before)
+    page.locator("#frame").fill("10")
+    losses = store.pathloss(0, 0, 1)[10]
     random = np.random.default_rng(4)
     cells = [(0, 0), (n - 1, n - 1), *random.integers(0, n, (10, 2)).tolist()]
     for row, col in cells:
-        hover(page, canvas, row, col, n)
-        text = card.locator("output").inner_text()
+        hover(page, page.locator("#screen"), row, col, n)
+        text = page.locator("#probe").inner_text()
         x, y = store.grid.centre(row, col)
         assert text.startswith(f"row {row}, col {col} · x {x:.1f} m, y {y:.1f} m · "), text
-        if store.buildings(2)[row, col]:
+        if store.buildings(0)[row, col]:
             assert text.endswith("building")
         else:
             shown = float(re.search(r"([\d.]+) dB$", text)[1])
@@ -221,7 +330,7 @@ def test_hovering_reads_the_true_loss(page: Any, store: Store, choice: int) -> N
             assert abs(shown - losses[row, col]) <= MOTION_SCALE.step_db / 2 + 0.051
 
 
-def test_the_player_reads_loss_and_change(page: Any, store: Store) -> None:
+def test_the_viewer_reads_loss_and_change(page: Any, store: Store) -> None:
     n, screen = store.grid.n, page.locator("#screen")
     losses = store.pathloss(0, 0, 0)
     changed = np.argwhere((np.abs(losses[10] - losses[0]) > 2) & ~np.isnan(losses[10]))
@@ -229,47 +338,88 @@ def test_the_player_reads_loss_and_change(page: Any, store: Store) -> None:
     page.locator("#difference").check()
     page.locator("#frame").fill("10")
     hover(page, screen, row, col, n)
-    text = page.locator("#screen-probe").inner_text()
+    text = page.locator("#probe").inner_text()
     change = float(re.search(r"\(([+-][\d.]+) dB since frame 0\)", text)[1])
     true = losses[10, row, col] - losses[0, row, col]
     assert abs(change - true) <= MOTION_SCALE.step_db + 0.051
 
 
-def test_the_keyboard_moves_the_probe_of_a_map(page: Any) -> None:
-    card = page.locator(".card").first
-    canvas = card.locator("canvas")
-    canvas.focus()
-    places = []
-    for key in ("ArrowUp", "ArrowUp", "Shift+ArrowRight", "ArrowDown"):
-        canvas.press(key)
-        places.append(re.findall(r"row (\d+), col (\d+)", card.locator("output").inner_text())[0])
-    assert places == [("31", "32"), ("30", "32"), ("30", "42"), ("31", "42")]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_everything_without_scrolling_sideways(
-    browser: Any, report: Path, scheme: str
+@pytest.mark.parametrize(
+    ("where", "scheme"),
+    [("report", "light"), ("report", "dark"), ("contents", "light"), ("scene", "dark")],
+)
+def test_a_phone_shows_everything_and_axe_finds_nothing(
+    browser: Any, report: Path, site: str, where: str, scheme: str
 ) -> None:
-    tabs = opened(
-        browser, report, viewport=PHONE, is_mobile=True, has_touch=True, color_scheme=scheme
-    )
+    url = {"report": report.as_uri(), "contents": site, "scene": f"{site}scene/1"}[where]
+    tabs = opened(browser, url, viewport=PHONE, is_mobile=True, has_touch=True, color_scheme=scheme)
     tab = next(tabs)
     for index in range(tab.locator("details").count()):
         part = tab.locator("details").nth(index)
         if part.get_attribute("open") is None:
             part.locator("summary").tap()
     assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    canvas = tab.locator("#screen")
-    assert canvas.bounding_box()["width"] > 0.8 * PHONE["width"]
-    canvas.tap()
-    assert "row " in tab.locator("#screen-probe").inner_text()
+    assert violations(tab) == []
+    if where != "contents":
+        canvas = tab.locator("#screen")
+        assert canvas.bounding_box()["width"] > 0.8 * PHONE["width"]
+        canvas.tap()
+        assert "row " in tab.locator("#probe").inner_text()
     next(tabs, None)
+
+
+HOSTILE = (
+    "</script><script>window.caught=1</script>",
+    "\"><img src=x onerror='window.caught=1'>",
+    "' onfocus=window.caught=1 autofocus tabindex=0 '",
+    "<svg onload=window.caught=1>&lt;b&gt;",
+    "<!--<script>",
+    "javascript:window.caught=1",
+    "\u202egnp.eman\u2066\x00\ud800\u0301",
+    "x" * 5000 + "<b>" + "\n" * 50,
+)
+
+
+@pytest.mark.parametrize("where", ["report", "contents", "scene"])
+def test_nothing_in_a_name_is_carried_out(browser: Any, tmp_path: Path, where: str) -> None:
+    made = make_store(tmp_path, n=24, scenes=len(HOSTILE), traj=1, tx=1, frames=2)
+    scenes = made.attributes["scenes"]
+    for scene, name in zip(scenes, HOSTILE, strict=True):
+        scene["name"] = name
+        scene["provenance"]["source"] = name
+    made.update_attributes({"scenes": scenes, "title": "".join(HOSTILE)})
+    split = {"sets": {name: {"scenes": [name]} for name in HOSTILE}}
+    write_bytes(tmp_path / "split.json", json.dumps(split).encode())
+    with serving(tmp_path) as server:
+        url = server.url
+        if where == "report":
+            url = write_report(made, tmp_path / "report.html", split=split).as_uri()
+        elif where == "scene":
+            url += "scene/1"
+        tabs = opened(browser, url, viewport=PHONE)
+        tab = next(tabs)
+        assert tab.evaluate("window.caught") is None
+        wide = """() => [...document.querySelectorAll("body *")].filter((node) =>
+            node.getBoundingClientRect().right > innerWidth + 1 && !node.closest(".scroll")
+        ).map((node) => node.outerHTML.slice(0, 100)).slice(0, 3)"""
+        assert tab.evaluate(wide) == []
+        tab.keyboard.press("Tab")
+        assert tab.evaluate("window.caught") is None
+        strange = "bdi *, h1 script, [onerror], [onload], [onfocus], [autofocus]"
+        assert tab.locator(strange).count() == 0
+        assert "\u202e" not in tab.content()
+        if where == "report":
+            for index in range(len(HOSTILE)):
+                tab.locator(".thumb").nth(index).click()
+            assert tab.evaluate("window.caught") is None
+            assert tab.locator("img").count() == len(HOSTILE)
+        next(tabs, None)
 
 
 def test_both_themes_have_enough_contrast(browser: Any, report: Path) -> None:
     paper = {}
     for scheme in ("light", "dark"):
-        tabs = opened(browser, report, viewport=DESKTOP, color_scheme=scheme)
+        tabs = opened(browser, report.as_uri(), viewport=DESKTOP, color_scheme=scheme)
         tab = next(tabs)
         paper[scheme] = luminance(tab, "body", "backgroundColor")
         for selector in ("h1", "p.lead", ".kind", "nav a", "figcaption", "thead th", "footer p"):

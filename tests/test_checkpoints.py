@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from fakes_models import GAN, TWO  # noqa: E402
+from rmtools.models.pretrained import read_weights  # noqa: E402
 from rmtools.models.training import (  # noqa: E402
     Machine,
     Training,
@@ -107,6 +109,17 @@ def test_foreign_and_broken_files_are_named(whole: TrainingResult, tmp_path: Pat
         with pytest.raises(InputError, match=r"best\.ckpt: not readable as a checkpoint"):
             load_checkpoint(path)
     assert not (tmp_path / "harm").exists()
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb,
+        zipfile.ZipFile(whole.checkpoint) as sound,
+    ):
+        for member in sound.namelist():  # a good one, packed: torch would unpack it
+            bomb.writestr(member, sound.read(member))
+    assert torch.load(path, weights_only=True)["info"]
+    with pytest.raises(InputError, match=r"not readable as a checkpoint \(ValueError"):
+        load_checkpoint(path)
+    with pytest.raises(InputError, match="its members are packed"):
+        read_weights(path)
     torch.save({"info": "{}", "weights": {}}, path)
     with pytest.raises(InputError, match="no checkpoint of this version"):
         load_checkpoint(tmp_path)

@@ -62,15 +62,31 @@ SECTOR = Antenna(
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
+RANDOM = given(
     seed=st.integers(0, 10_000),
     preset=st.sampled_from(["radiomapseer", "winprop2021", "radiomapmotion"]),
     x=st.sampled_from([20.5, 20.0, 18.3]),
     z_m=st.sampled_from([1.5, 5.0, 30.0]),
     obstacles=st.sampled_from([NO_OBSTACLES, CARS]),
 )
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@RANDOM
 def test_random_cities(seed: int, preset: str, x: float, z_m: float, obstacles: Obstacles) -> None:
+    check_random_city(seed, preset, x, z_m, obstacles)
+
+
+@pytest.mark.nightly
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@RANDOM
+def test_many_random_cities(
+    seed: int, preset: str, x: float, z_m: float, obstacles: Obstacles
+) -> None:
+    check_random_city(seed, preset, x, z_m, obstacles)
+
+
+def check_random_city(seed: int, preset: str, x: float, z_m: float, obstacles: Obstacles) -> None:
     found = assert_same(
         DominantPathSolver(preset), city_of(seed), Transmitter(x, 20.5, z_m), obstacles
     )
@@ -86,10 +102,10 @@ def test_random_cities(seed: int, preset: str, x: float, z_m: float, obstacles: 
         {"frequency_mhz": 28_000.0, "receiver_height_m": 4.5, "min_distance_m": 5.0},
     ],
 )
-def test_constants(constants: dict[str, Any]) -> None:
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.nightly)])
+def test_constants(constants: dict[str, Any], seed: int) -> None:
     solver = DominantPathSolver("radiomapseer", **constants)
-    for seed in (1, 2):
-        assert_same(solver, city_of(seed, 4), Transmitter(20.5, 20.5), CARS)
+    assert_same(solver, city_of(seed, 4), Transmitter(20.5, 20.5), CARS)
 
 
 @pytest.mark.parametrize("tx_m", [1.5, 5.0])
@@ -150,14 +166,14 @@ def test_buildings_inside_each_other() -> None:
     assert_same(DominantPathSolver("winprop2021"), city, Transmitter(15.5, 10.5), CARS)
 
 
-def test_frames_of_a_sequence() -> None:
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.nightly)])
+def test_frames_of_a_sequence(seed: int) -> None:
     """Frames are solved from what they share; here none differs by more than rounding."""
     solver = DominantPathSolver("radiomapseer")
     tx = Transmitter(20.5, 20.5)
     frames = [cars((4 + k, 5, 8 + k, 7), (30, 12 + k, 32, 16 + k)) for k in range(3)]
-    for seed in (1, 2):
-        city = city_of(seed)
-        (maps,) = solver.solve_sequences(solver.prepare(city), [tx], frames)
-        for found, obstacles in zip(maps, frames, strict=True):
-            expected = Search(solver.preset, city, tx, obstacles).pathloss_db()
-            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    city = city_of(seed)
+    (maps,) = solver.solve_sequences(solver.prepare(city), [tx], frames)
+    for found, obstacles in zip(maps, frames, strict=True):
+        expected = Search(solver.preset, city, tx, obstacles).pathloss_db()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)

@@ -90,7 +90,7 @@ def test_receivers_are_spread_over_the_streets(space: Workspace, solved: Detaile
 
 def test_bends_are_told_apart(space: Workspace, solved: Detailed) -> None:
     store = space.store
-    everywhere = [(int(r), int(c)) for r, c in np.argwhere(solved.classes > 0)]
+    everywhere = [(int(r), int(c)) for r, c in np.argwhere(solved.classes > 0)[::7]]
     inside = store.inside_buildings(0)
     seen = set()
     for (row, col), path in zip(

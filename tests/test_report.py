@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import re
+import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -24,13 +24,16 @@ from fakes_store import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from hypothesis.extra.numpy import arrays
 
 from rmtools.errors import InputError
 from rmtools.findings import Report
-from rmtools.report import charts, embed, markup, sections
+from rmtools.report import charts, figures, gallery, ground, markup, viewer
 from rmtools.report.html import script_json, write_report
-from rmtools.report.statistics import Histogram, collect, sampled, target_window
+from rmtools.report.material import gather
+from rmtools.report.reader import BUILDING_LAYER, ROAD_LAYER
+from rmtools.report.sets import SceneSets, scene_sets
+from rmtools.report.statistics import Histogram, Statistics, sampled, target_window
 from rmtools.store import STORE_NAME, Store
 from rmtools.units import MOTION_SCALE
 
@@ -71,19 +74,39 @@ class Page(HTMLParser):
     def plain(self) -> str:
         return " ".join(" ".join(self.words).split())
 
+    def script(self, key: str) -> Any:
+        """JSON of the script element with an id."""
+        ids = [attrs.get("id") for tag, attrs in self.tags if tag == "script"]
+        return json.loads(self.raw["script"][ids.index(key)])
+
     @property
     def data(self) -> dict[str, Any]:
-        return json.loads(self.raw["script"][0])
+        return self.script("data")
+
+    @property
+    def packs(self) -> dict[int, dict[str, Any]]:
+        """What is embedded of each scene."""
+        return {int(s): self.script(f"scene-{s}") for s in self.data["names"]}
+
+    @property
+    def program(self) -> str:
+        """The one script that is carried out."""
+        return next(text for text in self.raw["script"] if not text.startswith("{"))
 
 
-def picture(source: str) -> np.ndarray:
-    """The levels of a ``data:`` picture."""
-    kind, _, text = source.partition(",")
-    assert kind == "data:image/webp;base64"
-    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
-        rgb = np.asarray(image.convert("RGB"))
-    assert (rgb == rgb[..., :1]).all()
-    return rgb[..., 0]
+def unpacked(text: str, side: int) -> np.ndarray:
+    """The levels of a stack, shape (frame, side, side), undone step by step."""
+    levels = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    levels = levels.reshape(-1, side, side).copy()
+    for row in range(1, side):
+        levels[0, row] += levels[0, row - 1]
+    for frame in range(1, len(levels)):
+        levels[frame] += levels[frame - 1]
+    return levels
+
+
+def collect(store: Store, max_sequences: int = 1000) -> Statistics:
+    return gather(store, MOTION_SCALE, max_sequences)[0]
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +206,7 @@ def test_a_histogram_counts_every_value_once(values: list[float]) -> None:
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=20), st.booleans())
 def test_few_values_spread_over_whole_bins(values: list[int], centred: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-    histogram = sections.spread(values, centred=centred)
+    histogram = figures.spread(values, centred=centred)
     bins = len(histogram.counts)
     width = (histogram.high - histogram.low) / bins
     assert 6 <= bins <= 20
@@ -226,67 +249,126 @@ def test_bars_are_as_high_as_their_counts() -> None:
     assert root.findtext("title") == "a < b"
 
 
-def test_the_ground_is_drawn_north_up_and_not_when_tiles_would_vanish() -> None:
-    squares = [(0.0, 0.0, "south", 1), (0.0, 256.0, "north", 2), (256.0, 0.0, "east", 3)]
-    root = ET.fromstring(charts.ground_svg(squares, 256.0) or "")  # noqa: S314
-    at = {rect.findtext("title"): rect for rect in root.iter("rect")}
+def test_the_ground_is_drawn_north_up(store: Store) -> None:
+    corners = np.array([(0.0, 0.0), (0.0, 256.0), (256.0, 0.0)])
+    place = ground.Place("town", [0, 1, 2], corners)
+    html = ground.ground_html(place, ["south", "north", "east"], SceneSets(), 256.0, 0)
+    root = ET.fromstring(re.search(r"<svg.*</svg>", html)[0])  # noqa: S314 - we wrote it
+    at = {rect.get("aria-label"): rect for rect in root.iter("rect")}
     assert float(at["north"].get("y", 0)) < float(at["south"].get("y", 0))
     assert float(at["east"].get("x", 0)) > float(at["south"].get("x", 0))
-    assert charts.ground_svg([*squares, (1e6, 0.0, "far", 1)], 256.0) is None
-    assert charts.ground_svg([], 256.0) is None
+    assert at["north"].get("x") == at["south"].get("x")
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=12), st.data())
+def test_cities_are_what_hangs_together(steps: list[int], data: st.DataObject) -> None:
+    # Along a line with gaps of 0, 10 ... 120 % of two cells, a city ends where a cell is empty.
+    x = np.cumsum(np.array([0, *steps]) * 0.2 * ground.CITY_GAP_M)
+    corners = np.stack([x, np.full(len(x), data.draw(st.floats(-1e7, 1e7)))], axis=-1)
+    order = data.draw(st.permutations(range(len(x))))
+    found = ground.cities(corners[order])
+    assert sorted(i for city in found for i in city) == list(range(len(x)))
+    gaps = np.diff(np.floor(x / ground.CITY_GAP_M)) > 1
+    assert len(found) == gaps.sum() + 1
+    label = np.concatenate([[0], np.cumsum(gaps)])
+    for city in found:
+        assert len({label[order[i]] for i in city}) == 1
+
+
+def test_scenes_of_one_system_that_lie_far_apart_get_a_map_each(tmp_path: Path) -> None:
+    near, far = make_scene(0), make_scene(1)
+    away = far.frame.model_copy(update={"easting_m": far.frame.easting_m + 200_000.0})
+    lost = make_scene(2)
+    nowhere = lost.frame.model_copy(update={"crs": None, "easting_m": None, "northing_m": None})
+    scenes = [near, replace(far, frame=away), replace(lost, frame=nowhere)]
+    found = ground.places(Store.create(tmp_path / STORE_NAME, scenes, {}))
+    assert [place.scenes for place in found] == [[0], [1], [2]]
+    assert found[0].title == found[1].title == "made-up.osm.pbf (EPSG:32635)"
+    assert "no place" in found[2].title
+
+
+def test_scenes_get_the_colour_of_their_sets() -> None:
+    split = {
+        "sets": {
+            "val": {"scenes": ["b"]},
+            "extra": {"scenes": ["d"]},
+            "train": {"scenes": ["a", "b"]},
+        }
+    }
+    sets = scene_sets(["a", "b", "c", "d"], split)
+    assert sets.labels == ("train", "extra", "train + val", "in no set")
+    assert [sets.label(s) for s in range(4)] == ["train", "train + val", "in no set", "extra"]
+    assert [sets.colour(s) for s in range(4)] == ["set1", "set3", "set0", "set2"]
+    assert scene_sets(["a"], None).label(0) == ""
 
 
 # -- what is embedded ------------------------------------------------------------------------
 
 
-def test_embedded_pictures_hold_the_grey_levels_without_loss(store: Store, page: Page) -> None:
-    data = page.data
-    assert list(data["scenes"]) == ["0", "1", "2", "3"]
-    for key, scene in data["scenes"].items():
-        s = int(key)
-        layers = picture(scene["layers"])
-        np.testing.assert_array_equal(layers == embed.BUILDING_LAYER, store.buildings(s))
-        for entry in scene["maps"]:
-            wanted = MOTION_SCALE.encode(store.pathloss(s, 0, entry["tx"])[0])
-            np.testing.assert_array_equal(picture(entry["source"]), wanted)
-            np.testing.assert_allclose(entry["at"], store.transmitters(s)[entry["tx"], :2])
-    assert len(data["sequences"]) == 4
-    for entry in data["sequences"]:
-        index = int(entry["scene"]), entry["traj"], entry["tx"]
-        frames = picture(entry["source"]).reshape(-1, 48, 48)
-        np.testing.assert_array_equal(frames, MOTION_SCALE.encode(store.pathloss(*index)))
-        tracks = store.tracks(*index[:2])
-        for f, vehicles in enumerate(entry["vehicles"]):
-            here = tracks.present
-            np.testing.assert_allclose(np.array(vehicles)[:, 0], tracks.x[f, here], atol=0.006)
+def test_embedded_maps_hold_the_grey_levels_without_loss(store: Store, page: Page) -> None:
+    assert list(page.data["names"]) == ["0", "1", "2", "3"]
+    assert [pack["traj"] for pack in page.packs.values()] == [0, 1, 0, 1]
+    for s, pack in page.packs.items():
+        (layers,) = unpacked(pack["layers"], 48)
+        np.testing.assert_array_equal(layers == BUILDING_LAYER, store.buildings(s))
+        np.testing.assert_array_equal(layers == ROAD_LAYER, store.roads(s) & ~store.buildings(s))
+        np.testing.assert_allclose(pack["at"], store.transmitters(s)[:, :2])
+        assert pack["tx"] == [0, 1]
+        for k, stack in zip(pack["tx"], pack["stacks"], strict=True):
+            wanted = MOTION_SCALE.encode(store.pathloss(s, pack["traj"], k))
+            np.testing.assert_array_equal(unpacked(stack, 48), wanted)
+        tracks = store.tracks(s, pack["traj"])
+        for vehicles in pack["vehicles"]:
+            assert len(vehicles) == tracks.present.sum()
+        first = np.array(pack["vehicles"][7])
+        np.testing.assert_allclose(first[:, 0], tracks.x[7, tracks.present], atol=0.006)
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 4), st.just(9), st.just(9))))
+def test_any_stack_comes_back(levels: np.ndarray) -> None:
+    text = base64.b64encode(viewer.packed(levels)).decode()
+    np.testing.assert_array_equal(unpacked(text, 9), levels)
 
 
 def test_a_large_grid_is_thinned_and_the_page_says_so(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed, "MAX_SIDE", 20)
+    monkeypatch.setattr(gallery, "DETAILS", (gallery.Detail(20, 4, 30),))
     thinned = Page(write_report(store, tmp_path / "r.html"))
     assert (thinned.data["stride"], thinned.data["pixels"]) == (3, 16)
-    wanted = MOTION_SCALE.encode(store.pathloss(0, 0, 0)[0])[::3, ::3]
-    np.testing.assert_array_equal(picture(thinned.data["scenes"]["0"]["maps"][0]["source"]), wanted)
+    wanted = MOTION_SCALE.encode(store.pathloss(0, 0, 0))[:, ::3, ::3]
+    np.testing.assert_array_equal(unpacked(thinned.packs[0]["stacks"][0], 16), wanted)
     assert "one pixel in 3 × 3 of each map" in thinned.plain
 
 
-def test_what_exceeds_the_bounds_is_left_out_and_said(
+def test_a_tight_budget_takes_detail_and_never_more_than_it_is(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = write_report(store, tmp_path / "whole.html")
-    used = sum(len(text) for text in re.findall(r"base64,[^\"]*", whole.read_text()))
-    monkeypatch.setattr(embed, "MAX_BYTES", used // 2)
-    monkeypatch.setattr(embed, "MAX_SCENES", 3)
-    path = write_report(store, tmp_path / "cut.html")
-    cut = Page(path)
+    whole = Page(write_report(store, tmp_path / "whole.html"))
+    sizes = {}
+    for part in (0.6, 0.3, 0.02):
+        bound = int(part * embedded_bytes(whole))
+        monkeypatch.setattr(gallery, "MAX_BYTES", bound)
+        cut = Page(write_report(store, tmp_path / "cut.html"))
+        sizes[part] = embedded_bytes(cut)
+        assert sizes[part] <= bound
+        assert "To keep this page small" in cut.plain or "No scene fits" in cut.plain
+    assert sizes[0.6] > sizes[0.3]
+
+
+def embedded_bytes(page: Page) -> int:
+    """Base64 text of all maps and thumbnails."""
+    maps = sum(len(pack["layers"]) + sum(map(len, pack["stacks"])) for pack in page.packs.values())
+    return maps + sum(map(len, re.findall(r"webp;base64,([^\"]*)", page.text)))
+
+
+def test_more_scenes_than_a_page_holds_are_shown_evenly(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "MAX_SCENES", 3)
+    cut = Page(write_report(store, tmp_path / "cut.html"))
+    assert list(cut.packs) == [0, 2, 3]
     assert "3 of 4 scenes are shown" in cut.plain
-    maps = sum(len(scene["maps"]) for scene in cut.data["scenes"].values())
-    assert 0 < maps + len(cut.data["sequences"]) < 12
-    assert (
-        sum(len(text) for text in re.findall(r"base64,[^\"]*", path.read_text())) <= used // 2 + 200
-    )
 
 
 # -- the page --------------------------------------------------------------------------------
@@ -305,7 +387,7 @@ def test_the_policy_allows_exactly_the_inline_style_and_script(page: Page) -> No
     assert policy
     assert policy.startswith("default-src 'none'; img-src data:;")
     assert "unsafe" not in policy
-    (style,), (_, script) = page.raw["style"], page.raw["script"]
+    (style,), script = page.raw["style"], page.program
     for directive, text in (("style-src", style), ("script-src", script)):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"{directive} 'sha256-{digest}'" in policy
@@ -321,7 +403,7 @@ def test_nothing_in_the_page_points_outside(page: Page) -> None:
     assert not re.search(
         r"@import|url\(|fetch\(|XMLHttpRequest|https?:", "".join(page.raw["style"])
     )
-    assert not re.search(r"fetch\(|XMLHttpRequest|https?:|eval\(", page.raw["script"][1])
+    assert not re.search(r"fetch\(|XMLHttpRequest|https?:|eval\(", page.program)
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
@@ -354,13 +436,14 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
             recipe={HOSTILE: HOSTILE, "a": HOSTILE},
         )
     )
-    assert [tag for tag, _ in page.tags].count("script") == 2
+    kinds = [attrs.get("type") for tag, attrs in page.tags if tag == "script"]
+    assert kinds == ["application/json", "application/json", None]
     assert "b" not in [tag for tag, _ in page.tags]
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert len(images) == 1
     assert (images[0]["src"] or "").startswith("data:")
     assert not [attrs for _, attrs in page.tags if any(key.startswith("on") for key in attrs)]
-    assert page.data["scenes"]["0"]["name"] == HOSTILE
+    assert page.data["names"]["0"] == HOSTILE
     assert page.plain.count("alert(1)") > 10
 
 
@@ -415,15 +498,14 @@ def test_records_are_shown(store: Store, tmp_path: Path) -> None:
     ):
         assert words in text, words
     tiles = [attrs["class"] for tag, attrs in page.tags if "tile" in (attrs.get("class") or "")]
-    assert tiles == ["tile set1", "tile set2", "tile set3", "tile set0"]
+    assert tiles == ["tile set1", "tile set3", "tile set2", "tile set0"]
 
 
 def test_a_store_with_scenes_alone_gets_a_page(tmp_path: Path) -> None:
     bare = Store.create(tmp_path / STORE_NAME, [make_scene(0)], {})
     page = Page(write_report(bare, tmp_path / "report.html"))
     assert "Path loss has not been simulated yet: run `rmtools simulate`" in page.plain
-    assert page.data["sequences"] == []
-    assert "canvas" not in [tag for tag, _ in page.tags]
+    assert page.packs[0]["stacks"] == []
     assert "Not validated" in page.plain
 
 
@@ -460,5 +542,5 @@ def test_a_store_whose_arrays_are_still_empty_gets_a_page(tmp_path: Path) -> Non
     bare.create_pathloss({})
     page = Page(write_report(bare, tmp_path / "report.html"))
     assert "4 of the 4 sequences looked at hold no value yet" in page.plain
-    assert page.data["sequences"][0]["vehicles"] == [[], [], [], []]
-    assert page.data["sequences"][0]["at"] is None
+    assert page.packs[0]["vehicles"] == [[], [], [], []]
+    assert page.packs[0]["at"] == [None, None]

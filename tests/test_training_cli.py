@@ -151,23 +151,23 @@ def test_static_predictions_and_refusals_by_exit_code(
 def test_two_devices_do_what_one_does(tiny_dataset: Path, tmp_path: Path) -> None:
     """Two processes share every batch of a model without statistics: the same weights."""
     import torch
-    from rmtools.models.training import load_checkpoint
+    from rmtools.models.training import Machine, Training, load_checkpoint, train
 
     plain = TWO.replace(":Two", ":Plain")
-    for devices in (1, 2):
-        command = ["train", plain, "--data", tiny_dataset, "--out", tmp_path / f"{devices}"]
-        command += ["--accelerator", "cpu", "--devices", devices]
-        done = subprocess.run(
-            [sys.executable, "-m", "rmtools", *map(str, command)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=ONE_THREAD,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Plain") == 1
-    one, two = (load_checkpoint(tmp_path / name).weights for name in "12")
-    torch.testing.assert_close(one, two)
+    one = train(Training(plain, tiny_dataset), tmp_path / "1", Machine(accelerator="cpu"))
+    command = ["train", plain, "--data", tiny_dataset, "--out", tmp_path / "2"]
+    command += ["--accelerator", "cpu", "--devices", 2]
+    done = subprocess.run(
+        [sys.executable, "-m", "rmtools", *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ONE_THREAD,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Plain") == 1
+    two = load_checkpoint(tmp_path / "2")
+    torch.testing.assert_close(load_checkpoint(one.folder).weights, two.weights)
 
 
 def test_models_are_listed_without_making_them(rmtools: Run) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SMALL: dict[str, dict[str, Any]] = {
     "ae": {"width": 8},
+    "conv-mamba-unet": {"width": 8},
     "deep-ae": {"width": 8},
     "octuf": {"layers": 2},
     "radiodiff": {"preset": "small", "steps": 1},
@@ -33,6 +34,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "radiolstm": {"width": 8},
     "radiomamba": {"width": 8, "depths": [1, 1, 1, 1, 1]},
     "rmdm": {"preset": "small", "steps": 2},
+    "static-unet": {"pairs": 1},
+    "uvm-net": {"width": 8},
 }
 """Options that keep large models small."""
 

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from rmtools.cli import app
 from rmtools.errors import BusyError, ExitCode, InputError, MissingError, RecipeError
+from rmtools.run.holding import working_in
 from rmtools.run.ledger import Ledger
 from rmtools.run.recipe import load_recipe
-from rmtools.run.runner import run, working_in
+from rmtools.run.runner import run
 from rmtools.run.workspace import RECIPE_NAME
 from rmtools.store import Store
 from rmtools.validation import validate

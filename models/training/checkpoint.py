@@ -20,6 +20,7 @@ from rmtools.errors import InputError, LeakError, RecipeError, RmtoolsError, fro
 from rmtools.files import first_problem, replacing
 
 from .. import MODELS, build
+from ..pretrained import load_tensors
 from .identity import identify
 from .options import constructor_options
 from .record import CheckpointInfo
@@ -181,7 +182,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     if not path.is_file():
         raise InputError("there is no such checkpoint.", where=path, remedy=_REMEDY)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
         info = CheckpointInfo.model_validate_json(content["info"])
         weights = dict(content["weights"])
         if not all(isinstance(value, torch.Tensor) for value in weights.values()):

@@ -18,6 +18,7 @@ from shapely.geometry import LineString, Polygon
 
 from rmtools.city.areas import polygons_of
 from rmtools.city.rasters import building_mask
+from rmtools.errors import InputError
 from rmtools.scene import COORDINATE_DECIMALS, Building, Frame, Road, Scene
 from rmtools.seeds import generator
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from rmtools.grid import Grid
 
 _MILLIMETRE = 10.0**-COORDINATE_DECIMALS
+
+MAX_TILES = 1_000_000
+"""65,000 square kilometres of scenes side by side, more than any city has."""
 
 Cause = Literal["outside", "not_needed", "spacing", "building_share", "road_length"]
 
@@ -228,8 +232,17 @@ def _lattice(city: CityMap, grid: Grid, rules: TileRules) -> Iterator[Tile]:
     minx, miny, maxx, maxy = _usable(city, rules)
     stride, size = rules.stride_m or grid.size_m, grid.size_m
     west, north = math.ceil(minx), math.floor(maxy)
-    for row in range(max(math.ceil((north - miny) / stride), 0)):
-        for col in range(max(math.ceil((maxx - west) / stride), 0)):
+    rows = max(math.ceil((north - miny) / stride), 0)
+    cols = max(math.ceil((maxx - west) / stride), 0)
+    if rows * cols > MAX_TILES:
+        raise InputError(
+            f"an area of {(maxx - minx) / 1000:,.0f} by {(maxy - miny) / 1000:,.0f} km has "
+            f"{rows * cols:,} tiles; at most {MAX_TILES:,} are looked at.",
+            where=city.provenance.source,
+            remedy="Cut the extract with a smaller bounding box, or raise city.tiles.stride_m.",
+        )
+    for row in range(rows):
+        for col in range(cols):
             yield Tile(
                 name=f"{city.name}_r{row:02d}_c{col:02d}",
                 row=row,

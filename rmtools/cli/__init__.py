@@ -6,8 +6,20 @@ import sys
 
 import typer
 
-from rmtools.cli import audit, benchmark, build, evaluate, look, publish, run, train, winprop
+from rmtools.cli import (
+    audit,
+    benchmark,
+    build,
+    evaluate,
+    look,
+    publish,
+    release,
+    run,
+    train,
+    winprop,
+)
 from rmtools.errors import ExitCode, RmtoolsError, from_os_error
+from rmtools.remote import from_network_error, network_errors
 
 app = typer.Typer(
     name="rmtools",
@@ -16,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (run, build, publish, audit, look, evaluate, train, benchmark, winprop):
+for group in (run, build, publish, release, audit, look, evaluate, train, benchmark, winprop):
     group.register(app)
 
 
@@ -39,6 +51,9 @@ def main() -> None:
         _end(str(error), error.exit_code)
     except OSError as error:
         explained = from_os_error(error)
+        _end(str(explained), explained.exit_code)
+    except network_errors() as error:
+        explained = from_network_error(error)
         _end(str(explained), explained.exit_code)
 
 

@@ -18,6 +18,11 @@ def result(value: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> Non
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
+def printable(text: str) -> str:
+    """Text of a stranger, such as a file's name, without what could command the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def say(text: str) -> None:
     """Tell the person something that is not the result."""
     typer.echo(text, err=True)

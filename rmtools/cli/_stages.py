@@ -32,6 +32,36 @@ Workers = Annotated[
         "--workers", "-j", min=0, help="Processes to use; 0 for all cores. Changes only the time."
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Have the units made by the workers of this Dask scheduler, such as "
+        "tcp://10.0.0.1:8786; or 'local' for a Dask cluster of --workers processes here. Changes "
+        "only the time. See docs/scale.md.",
+    ),
+]
+UnitLimit = Annotated[
+    float,
+    typer.Option(
+        "--unit-limit",
+        metavar="SECONDS",
+        min=0,
+        help="With --scheduler, how long one unit may take before its worker counts as hung and "
+        "the unit is tried again; 0 for no limit.",
+    ),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Where a new dataset's store is to lie, if not in the folder, such as "
+        "s3://bucket/dataset/store.zarr. The folder remembers it. See docs/scale.md.",
+        show_default=False,
+    ),
+]
+UNIT_LIMIT_S = 3600.0
 Overwrite = Annotated[
     bool,
     typer.Option(
@@ -79,29 +109,40 @@ def carry_out(
     overwrite: bool,
     as_json: bool,
     paths: dict[str, Path],
+    scheduler: str | None = None,
+    unit_limit_s: float = UNIT_LIMIT_S,
+    store_url: str | None = None,
 ) -> None:
     """Run stages with a progress display and print where the results are."""
+    from rmtools.run.cluster import Cluster
     from rmtools.run.progress import Progress
     from rmtools.run.runner import run
+    from rmtools.store_place import read_url
 
+    processes = workers or os.cpu_count() or 1
     try:
         with Progress() as progress:
             summaries = run(
                 root,
                 recipe,
                 stages=stages,
-                workers=workers or os.cpu_count() or 1,
+                workers=processes,
+                executor=None
+                if scheduler is None
+                else Cluster(scheduler, workers=processes, limit_s=unit_limit_s, say=progress.say),
+                store_url=store_url,
                 overwrite=overwrite,
                 progress=progress,
             )
     except KeyboardInterrupt as interrupt:
         typer.echo("error: stopped. The same command continues from here.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
-    present = {name: path for name, path in paths.items() if path.exists()}
+    remote = {} if (url := read_url(root)) is None else {"store": str(url)}
+    present = {name: str(path) for name, path in paths.items() if path.exists()} | remote
     result(
         {
             "stages": [{**asdict(summary), "done_now": summary.done_now} for summary in summaries],
-            "paths": {name: str(path) for name, path in present.items()},
+            "paths": present,
         },
         [f"{name:<9} {path}" for name, path in present.items()],
         as_json=as_json,

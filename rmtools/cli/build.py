@@ -11,9 +11,13 @@ import typer
 
 from rmtools.cli._output import Json, hint
 from rmtools.cli._stages import (
+    UNIT_LIMIT_S,
     Dataset,
     Overwrite,
+    Scheduler,
     Set,
+    StoreUrl,
+    UnitLimit,
     Workers,
     carry_out,
     options,
@@ -40,6 +44,7 @@ def build_scenes(
     resolution_m: Annotated[float | None, typer.Option(help="Side of a pixel.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     settings: Set = None,
+    store: StoreUrl = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -69,6 +74,7 @@ def build_scenes(
             "tiles": dataset / SCENES_NAME / TILES_NAME,
             "store": dataset / STORE_NAME,
         },
+        store_url=store,
     )
     hint(f"rmtools generate-trajectories {dataset}")
 
@@ -202,6 +208,8 @@ def simulate(
     frequency_mhz: Annotated[float | None, typer.Option(help="Carrier frequency.")] = None,
     settings: Set = None,
     workers: Workers = 0,
+    scheduler: Scheduler = None,
+    unit_limit: UnitLimit = UNIT_LIMIT_S,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -220,6 +228,8 @@ def simulate(
         overwrite=overwrite,
         as_json=as_json,
         paths={"store": dataset / STORE_NAME},
+        scheduler=scheduler,
+        unit_limit_s=unit_limit,
     )
     hint(f"rmtools package {dataset} --layout motion")
 

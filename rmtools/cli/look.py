@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rmtools.cli._output import Json, hint, result, say
+from rmtools.cli._output import Json, hint, printable, result, say
 from rmtools.cli._stages import Dataset, Overwrite, Workers, carry_out, stored_recipe
 
 What = Literal["map", "sequence", "scene", "sheet"]
@@ -33,6 +33,30 @@ def report(
         paths={"report": path},
     )
     hint(f"open {path} in a browser")
+
+
+def serve(
+    dataset: Dataset,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen at; any but the default lets other machines in."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Host name that requests may come for. May be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Browse a dataset of any size: a read-only web server for this machine, until Ctrl-C."""
+    from rmtools.serve import listen
+
+    server = listen(dataset, host, port, name or ())
+    result({"url": server.url}, [server.url], as_json=as_json)
+    if not server.local:
+        say("warning: everyone who reaches this machine can read the dataset")
+    say("Ctrl-C ends it")
+    server.run()
 
 
 def preview(
@@ -120,9 +144,14 @@ def _draw_paths(
 
 
 def info(dataset: Dataset, as_json: Json = False) -> None:
-    """Say what a dataset holds, what a pixel means and which licence applies."""
+    """Say what a dataset or a release holds, what a pixel means and which licence applies."""
+    from rmtools.release.manifest import MANIFEST_NAME
     from rmtools.store import Store
+    from rmtools.traffic.tracks import FRAME_INTERVAL_S
 
+    if (dataset / MANIFEST_NAME).is_file():
+        _release_info(dataset, as_json=as_json)
+        return
     store = Store.open(dataset)
     sizes, attributes = store.sizes, store.attributes
     names = ("pathloss", "pathloss_static")
@@ -140,10 +169,15 @@ def info(dataset: Dataset, as_json: Json = False) -> None:
         if pathloss
         else "not simulated yet",
         "rows": attributes["row_order"],
+        "transmitter": "arrays tx_x, tx_y, tx_z: metres from the south-west corner, and above the "
+        "street; row = n - 1 - floor(y / resolution), col = floor(x / resolution)",
+        "frame_s": FRAME_INTERVAL_S if sizes.frame else None,
+        "split": _split(dataset),
         "solver": store.solver or None,
         "seed": attributes.get("seed"),
         "licence": ", ".join(attributes["licence"]),
         "attribution": "; ".join(attributes["attribution"]),
+        "cite": "not released yet; `rmtools release` writes CITATION.cff",
         "rmtools": attributes["rmtools_version"],
     }
     lines = value
@@ -155,7 +189,30 @@ def info(dataset: Dataset, as_json: Json = False) -> None:
     result(value, [f"{key:<14} {item}" for key, item in lines.items()], as_json=as_json)
 
 
+def _split(dataset: Path) -> str | None:
+    """The split of a dataset in a line; None without one."""
+    from rmtools.splits.manifest import SPLIT_NAME, read_manifest
+
+    if not (dataset / SPLIT_NAME).is_file():
+        return None
+    split = read_manifest(dataset / SPLIT_NAME)
+    counts = ", ".join(f"{name} {found.sequences} sequences" for name, found in split.sets.items())
+    return f"{split.name}: {counts}" + (f"; LEAKS: {split.leaky_reason}" if split.leaky else "")
+
+
+def _release_info(release: Path, *, as_json: bool) -> None:
+    """Say what a release holds, and answer what its users ask."""
+    from rmtools.release.answers import release_info
+
+    value = release_info(release)
+    lines = {key: item for key, item in value.items() if key not in ("answers", "solver")}
+    shown = [f"{key:<14} {item}" for key, item in lines.items()]
+    for question, answer in value["answers"].items():
+        shown += [question, f"  {answer}"]
+    result(value, [printable(line) for line in shown], as_json=as_json)
+
+
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    for verb in (report, preview, info):
+    for verb in (report, serve, preview, info):
         app.command()(verb)

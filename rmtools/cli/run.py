@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from rmtools.cli._output import Json, hint, result, say
-from rmtools.cli._stages import Overwrite, Set, Workers, carry_out
+from rmtools.cli._stages import (
+    UNIT_LIMIT_S,
+    Overwrite,
+    Scheduler,
+    Set,
+    StoreUrl,
+    UnitLimit,
+    Workers,
+    carry_out,
+)
 
 
 def run(
@@ -26,6 +35,9 @@ def run(
     ] = None,
     settings: Set = None,
     workers: Workers = 0,
+    scheduler: Scheduler = None,
+    unit_limit: UnitLimit = UNIT_LIMIT_S,
+    store: StoreUrl = None,
     overwrite: Overwrite = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made, and how much, and stop.")
@@ -71,6 +83,9 @@ def run(
         overwrite=overwrite,
         as_json=as_json,
         paths=paths,
+        scheduler=scheduler,
+        unit_limit_s=unit_limit,
+        store_url=store,
     )
     validation = Report.read(root / VALIDATION_NAME)
     if not validation.ok:

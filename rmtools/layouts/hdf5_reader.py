@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import zlib
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,52 +21,32 @@ from rmtools.layouts.hdf5 import (
     SCENES,
 )
 from rmtools.layouts.maps import ALL, Kind, MapSource, ScaleName, not_computed
+from rmtools.names import check_name
 from rmtools.radio.receivers import inside_buildings
-from rmtools.store_format import (
-    MAPS_NAME,
-    PATHLOSS,
-    STATIC,
-    STATIC_MAPS,
-    TRACKS,
-    TRANSMITTERS,
-    of_simulator,
-)
+from rmtools.store_format import MAPS_NAME, MAX_CHUNK_BYTES, MAX_LENGTHS, STATIC, spec_of
 from rmtools.units import MOTION_SCALE, SCALES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rmtools.store_format import ArraySpec
     from rmtools.types import BoolArray, FloatArray, IntArray
 
-MAX_LENGTHS = {
-    "scene": 1_000_000,
-    "traj": 10_000,
-    "tx": 10_000,
-    "frame": 100_000,
-    "vehicle": 1_000_000,
-    "y": 8192,
-    "x": 8192,
-}
-MAX_CHUNK_BYTES = 2**31
 MAX_TEXT = 2**20
+MAX_TEXTS = 2**26
+"""Characters about one scene, and about all."""
+
+_TEXT_BYTES = 16
+"""What HDF5 takes in an array for a text, which lies elsewhere."""
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _REMEDY = "The file is damaged or not of this layout; write it again with `rmtools package`."
-_BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, RecursionError)
+_BROKEN = (
+    *(OSError, RuntimeError, KeyError, IndexError, ValueError, TypeError, zlib.error),
+    *(MemoryError, RecursionError),
+)
 """What h5py raises at damaged files."""
 
 Array = np.ndarray[Any, Any]
-
-
-def spec_of(name: str) -> ArraySpec | None:
-    """What the store's format says about an array of this name; None when it knows none."""
-    known = {spec.name: spec for spec in (*STATIC, *TRACKS, *TRANSMITTERS)}
-    if name in known:
-        return known[name]
-    if match := MAPS_NAME.fullmatch(name):
-        return of_simulator((STATIC_MAPS if match[1] else PATHLOSS)[0], match["simulator"])
-    return None
 
 
 class Hdf5File:
@@ -89,6 +72,7 @@ class Hdf5File:
         import h5py
 
         self.path = path
+        self._checked: set[tuple[str, tuple[int, ...]]] = set()
         if not path.is_file():
             raise InputError("no such file.", where=path, remedy="Check the path.")
         try:
@@ -127,11 +111,25 @@ class Hdf5File:
         self.grid = Grid(self.lengths["x"], float(root["resolution_m"]))
         if self.lengths["y"] != self.grid.n:
             raise ValueError(f"{self.lengths['y']} rows of {self.grid.n} columns")
-        scenes = [_json(text) for text in self._file[SCENES].asstr()[:]]
-        names = [scene["name"] for scene in scenes]
-        if not all(isinstance(name, str) for name in names):
-            raise ValueError("a scene without a name")
+        scenes = self._scenes()
+        for scene in scenes:
+            check_name(scene["name"])
         self.attributes: dict[str, Any] = {**root, "scenes": scenes}
+
+    def _scenes(self) -> list[Any]:
+        """What the file says of each scene; a text may stand for many scenes, so they are counted.
+
+        Texts are read one by one: a million places may point to the same one.
+        """
+        found, total = [], 0
+        self._check_chunks(SCENES)
+        for k in range(self.lengths["scene"]):
+            text = self._file[SCENES].asstr()[k]
+            total += len(text)
+            if total > MAX_TEXTS:
+                raise ValueError(f"more than {MAX_TEXTS:,} characters about its scenes")
+            found.append(_json(text))
+        return found
 
     def _check_storage(self, name: str) -> None:
         """Refuse what is not plainly in the file."""
@@ -145,15 +143,41 @@ class Hdf5File:
         if found.external or found.is_virtual or filters - {h5py.h5z.FILTER_DEFLATE, 2}:
             raise ValueError(f"{name!r} is stored in a way that is not part of the layout")
         chunk = found.chunks or found.shape
-        if name != SCENES and np.prod(chunk, dtype=float) * found.dtype.itemsize > MAX_CHUNK_BYTES:
+        itemsize = _TEXT_BYTES if name == SCENES else found.dtype.itemsize
+        if np.prod(chunk, dtype=float) * itemsize > MAX_CHUNK_BYTES:
             raise ValueError(f"{name!r} has chunks of {chunk}")
 
     def read(self, name: str, *index: int | slice) -> Array:
         """Part of an array."""
         try:
+            self._check_chunks(name, index)
             return np.asarray(self._file[name][index])
         except _BROKEN as error:
             raise self._broken(error) from error
+
+    def _check_chunks(self, name: str, index: tuple[int | slice, ...] = ()) -> None:
+        """Refuse chunks that unpack to more than a chunk, which HDF5 would do without end."""
+        found = self._file[name]
+        if not found.chunks or not found.compression:
+            return
+        size = math.prod(found.chunks) * (_TEXT_BYTES if name == SCENES else found.dtype.itemsize)
+        whole = [ALL] * (found.ndim - len(index))
+        touched = (
+            sorted({k // step for k in np.atleast_1d(np.arange(length)[each]).tolist()})
+            for each, length, step in zip([*index, *whole], found.shape, found.chunks, strict=True)
+        )
+        for place in product(*touched):
+            if (name, place) in self._checked:
+                continue
+            offset = tuple(k * step for k, step in zip(place, found.chunks, strict=True))
+            about = found.id.get_chunk_info_by_coord(offset)
+            if about.byte_offset is not None:
+                if about.size > size + size // 64 + 64:
+                    raise ValueError(f"a chunk of {name!r} takes {about.size:,} bytes")
+                _, packed = found.id.read_direct_chunk(offset)
+                if len(zlib.decompressobj().decompress(packed, size + 1)) > size:
+                    raise ValueError(f"a chunk of {name!r} unpacks to more than {size:,} bytes")
+            self._checked.add((name, place))
 
     def array_attributes(self, name: str) -> dict[str, Any]:
         """Attributes of an array as of the store; empty when it is not there."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rmtools.errors import InputError
 from rmtools.files import first_problem, read_model
 from rmtools.grid import Grid
+from rmtools.names import SafeName
 from rmtools.traffic.tracks import FRAME_INTERVAL_S
 from rmtools.units import MOTION_SCALE
 
@@ -214,7 +215,7 @@ class MotionScene(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     env: int = Field(ge=0)
-    name: str
+    name: SafeName
     crs: str | None = None
     easting_m: float | None = None
     northing_m: float | None = None

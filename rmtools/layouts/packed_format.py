@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rmtools.layouts.maps import ScaleName
 from rmtools.layouts.motion_format import ROW_ORDER
+from rmtools.names import SafeName
 
 LAYOUT_NAME = "packed"
 DESCRIPTION_NAME = "packed.json"
@@ -79,7 +80,7 @@ class PackedDescription(_Part):
     row_order: str = ROW_ORDER
     values: Values = Field(description="What the maps hold")
     scale: PackedScale
-    scenes: list[str] = Field(min_length=1, max_length=1_000_000, description="Names in order")
+    scenes: list[SafeName] = Field(min_length=1, max_length=1_000_000, description="Names in order")
     kinds: dict[str, PackedKind] = Field(min_length=1)
     arrays: dict[str, PackedArray]
     licence: list[str]

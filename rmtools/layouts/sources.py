@@ -22,6 +22,7 @@ from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
 from rmtools.layouts.seer_format import has_cars
 from rmtools.layouts.seer_reader import SeerLayout, is_layout
 from rmtools.store import STORE_NAME, Store
+from rmtools.store_place import StorePlace
 from rmtools.units import MOTION_SCALE, SCALES, SEER_SCALE
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class StoreMaps(MapSource):
     @staticmethod
     def recognises(path: Path) -> bool:
         """Whether a store lies at a path."""
-        return (path / STORE_NAME).is_dir() or (path / "zarr.json").is_file()
+        return StorePlace.is_at(path)
 
     def _opened_by(self) -> tuple[Any, ...]:
         return (self.path, self.scale.name)

@@ -20,7 +20,8 @@ from rmtools.files import walk_files
 from rmtools.images import png_size, read_grey_image
 from rmtools.layouts.npz import read_npz
 from rmtools.metrics.surroundings import MotionSurroundings, SeerSurroundings, StoreSurroundings
-from rmtools.store import STORE_NAME, Store
+from rmtools.store import Store
+from rmtools.store_place import StorePlace
 from rmtools.units import MOTION_SCALE, SCALES, SEER_SCALE, GreyScale
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def open_maps(path: Path, scale: GreyScale | None = None, *, truth: bool) -> Map
     if not path.is_dir():
         what = "neither a folder nor an npy or npz file" if path.exists() else "no such folder"
         raise InputError(f"{what}.", where=path, remedy=_WHICH)
-    if (path / STORE_NAME).is_dir() or (path / "zarr.json").is_file():
+    if StorePlace.is_at(path):
         return StoreMaps(path, scale, levels=truth)
     for root in (path, path / "motion", path.parent):
         if MotionSurroundings.describes(root):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rmtools.errors import InputError, RecipeError
 from rmtools.files import first_problem, read_bytes
 from rmtools.metrics.ssim import SsimParameters
+from rmtools.strict_yaml import strict_yaml
 
 if TYPE_CHECKING:
     from rmtools.types import FloatArray
@@ -188,7 +189,7 @@ def load_protocol(name: str | Path) -> Protocol:
             remedy=f"Choose one of {', '.join(protocol_names())}, or give a file.",
         )
     try:
-        return Protocol.model_validate(yaml.safe_load(read_bytes(path, MAX_BYTES)))
+        return Protocol.model_validate(strict_yaml(read_bytes(path, MAX_BYTES)))
     except (yaml.YAMLError, ValidationError, ValueError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise InputError(

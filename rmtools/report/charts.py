@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: histograms, a line, and the scenes on the ground.
+"""Small charts as inline SVG: histograms and lines.
 
 Colours come from the page's style sheet through classes, so that the charts follow the reader's
 light or dark theme. No styles are written inline: the page's content policy forbids them.
@@ -6,16 +6,16 @@ light or dark theme. No styles are written inline: the page's content policy for
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rmtools.report.colours import gain_table, hex_colour
+from rmtools.report.markup import text
 from rmtools.report.pictures import nice_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rmtools.report.statistics import Histogram
     from rmtools.types import ByteArray
@@ -51,26 +51,62 @@ def histogram_svg(histogram: Histogram, title: str, x_label: str, y_label: str =
     return _svg(title, axes.svg(x_label, f"{y_label}, %") + bars)
 
 
-def line_svg(points: Sequence[tuple[float, float]], title: str, x_label: str, y_label: str) -> str:
-    """A line through points with a dot at each."""
-    xs, ys = zip(*points, strict=True)
-    axes = _Axes((min(xs), max(xs)), (0.0, max(max(ys) * 1.08, 1e-9)))
-    path = " ".join(f"{axes.x(x):.2f},{axes.y(y):.2f}" for x, y in points)
-    dots = "".join(
-        f'<circle class="dot" cx="{axes.x(x):.2f}" cy="{axes.y(y):.2f}" r="2.5"/>'
-        for x, y in points
-    )
-    line = f'<polyline class="line" points="{path}"/>'
-    return _svg(title, axes.svg(x_label, y_label) + line + dots)
+def shares_svg(
+    histograms: Mapping[str, Histogram], title: str, x_label: str, y_label: str = "share"
+) -> str:
+    """Outlines of several histograms over the same bins, each in per cent of its own values."""
+    drawn = {name: each for name, each in histograms.items() if each.total}
+    filled = np.flatnonzero(np.sum([each.counts for each in drawn.values()], axis=0))
+    first, last = int(filled[0]), int(filled[-1]) + 1
+    lines = {}
+    for name, each in drawn.items():
+        middle = (each.edges[:-1] + each.edges[1:]) / 2
+        share = each.counts / each.total * 100.0
+        both = np.stack([middle, share], axis=-1)[first:last]
+        lines[name] = [(float(x), float(y)) for x, y in both]
+    return lines_svg(lines, title, x_label, f"{y_label}, %", dots=False)
+
+
+def lines_svg(
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    title: str,
+    x_label: str,
+    y_label: str,
+    *,
+    dots: bool = True,
+) -> str:
+    """Lines through points, the second and third dashed; names in a legend where there are two.
+
+    The vertical axis holds zero.
+    """
+    xs, ys = zip(*(point for line in lines.values() for point in line), strict=True)
+    low, high = min(*ys, 0.0), max(*ys, 1e-9)
+    room = 0.08 * (high - low)
+    axes = _Axes((min(xs), max(xs)), (low - room if low < 0 else 0.0, high + room))
+    parts = [axes.svg(x_label, y_label)]
+    for i, (name, line) in enumerate(lines.items()):
+        path = " ".join(f"{axes.x(x):.2f},{axes.y(y):.2f}" for x, y in line)
+        parts.append(f'<polyline class="line line{i}" points="{path}"/>')
+        if dots:
+            parts += [
+                f'<circle class="dot" cx="{axes.x(x):.2f}" cy="{axes.y(y):.2f}" r="2.5"/>'
+                for x, y in line
+            ]
+        if len(lines) > 1:
+            y = _TOP + 8 + 15 * i
+            parts.append(
+                f'<path class="line line{i}" d="M{_WIDTH - 40},{y - 4}h26"/>'
+                f'<text x="{_WIDTH - 46}" y="{y}" class="end label">{text(name)}</text>'
+            )
+    return _svg(title, "".join(parts))
 
 
 class _Axes:
     """Linear axes with ticks at round numbers."""
 
     def __init__(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
-        (self._x0, x1), (self._y0, y1) = x_range, y_range
+        (self._x0, x1), (self._y0, self._y1) = x_range, y_range
         self._x1 = x1 if x1 > self._x0 else self._x0 + 1.0
-        self._y1 = y1
 
     def x(self, value: float) -> float:
         """Across."""
@@ -86,6 +122,8 @@ class _Axes:
         """Ticks, labels and the base line."""
         base = _HEIGHT - _BOTTOM
         parts = [f'<path class="axis" d="M{_LEFT},{_TOP}V{base}H{_WIDTH - _RIGHT}"/>']
+        if self._y0 < 0:
+            parts.append(f'<path class="axis" d="M{_LEFT},{self.y(0.0):.2f}H{_WIDTH - _RIGHT}"/>')
         for value in nice_ticks(self._x0, self._x1, 6):
             x = self.x(value)
             parts.append(f'<path class="axis" d="M{x:.2f},{base}v4"/>')
@@ -98,9 +136,9 @@ class _Axes:
         middle = (_LEFT + _WIDTH - _RIGHT) / 2
         across, down = 14, (_TOP + base) / 2
         parts.append(
-            f'<text x="{middle}" y="{_HEIGHT - 8}" class="mid label">{escape(x_label)}</text>'
+            f'<text x="{middle}" y="{_HEIGHT - 8}" class="mid label">{text(x_label)}</text>'
             f'<text x="{across}" y="{down}" class="mid label" '
-            f'transform="rotate(-90 {across} {down})">{escape(y_label)}</text>'
+            f'transform="rotate(-90 {across} {down})">{text(y_label)}</text>'
         )
         return "".join(parts)
 
@@ -108,7 +146,7 @@ class _Axes:
 def _svg(title: str, body: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:
     return (
         f'<svg class="chart" role="img" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" aria-label="{escape(title)}"><title>{escape(title)}</title>{body}</svg>'
+        f'height="{height}" aria-label="{text(title)}"><title>{text(title)}</title>{body}</svg>'
     )
 
 
@@ -135,45 +173,4 @@ def loss_legend_svg(low_db: float, high_db: float) -> str:
     """Legend of path loss: strong signal (small loss) on the left."""
     return legend_svg(
         gain_table()[::-1], low_db, high_db, title=f"Path loss from {low_db:g} to {high_db:g} dB"
-    )
-
-
-def ground_svg(squares: Iterable[tuple[float, float, str, int]], side_m: float) -> str | None:
-    """The scenes as squares on the ground, north up.
-
-    Parameters
-    ----------
-    squares
-        Easting and northing of the south-west corner in metres, a title, and the number of the
-        colour class.
-    side_m
-        Side of a tile.
-
-    Returns
-    -------
-    str or None
-        None when there is nothing to draw, or the tiles lie so far apart that they would vanish.
-    """
-    items = list(squares)
-    if not items:
-        return None
-    west, south = min(i[0] for i in items), min(i[1] for i in items)
-    extent_x = max(i[0] for i in items) + side_m - west
-    extent_y = max(i[1] for i in items) + side_m - south
-    width, height = 480.0, 360.0
-    per_metre = min(width / extent_x, height / extent_y, 96.0 / side_m)
-    if side_m * per_metre < 1.5:
-        return None
-    body = "".join(
-        f'<rect class="tile set{number}" x="{(x - west) * per_metre:.2f}" '
-        f'y="{(extent_y - (y - south) - side_m) * per_metre:.2f}" '
-        f'width="{side_m * per_metre - 1:.2f}" height="{side_m * per_metre - 1:.2f}">'
-        f"<title>{escape(title)}</title></rect>"
-        for x, y, title, number in items
-    )
-    return _svg(
-        "Scenes on the ground, coloured by set, north is up",
-        body,
-        round(extent_x * per_metre + 1),
-        round(extent_y * per_metre + 1),
     )

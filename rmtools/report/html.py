@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from html import escape
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from rmtools.errors import InputError
-from rmtools.files import walk_files, write_text
-from rmtools.report import records, sections
-from rmtools.report.embed import embed
-from rmtools.report.material import Material
-from rmtools.report.statistics import collect
+from rmtools.files import write_text
+from rmtools.report import figures, records, sections
+from rmtools.report.markup import MAX_NAME, text
+from rmtools.report.material import Material, gather
+from rmtools.report.sets import scene_sets
 from rmtools.units import MOTION_SCALE
 
 if TYPE_CHECKING:
@@ -28,11 +27,13 @@ if TYPE_CHECKING:
     from rmtools.units import GreyScale
 
 
+_SCRIPTS = ("ground.js", "viewer.js", "report.js")
+
 SECTIONS: tuple[tuple[str, str, Callable[[Material], str]], ...] = (
-    ("player", "Sequences in motion", sections.player),
     ("scenes", "Scenes and maps", sections.scenes),
+    ("places", "Where the scenes lie", sections.places),
     ("reading", "How to read a pixel", sections.reading),
-    ("statistics", "Statistics", sections.statistics),
+    ("statistics", "Statistics", figures.statistics),
     ("split", "Split", records.split),
     ("audit", "Audit of the split", records.audit),
     ("validation", "Validation", records.validation),
@@ -86,13 +87,17 @@ def write_report(
             where=store.path,
             remedy="Run `rmtools build-scenes` first.",
         )
+    statistics, sight, gallery = gather(store, scale)
+    manifest = _plain(split)
     material = Material(
         store=store,
-        statistics=collect(store, scale),
-        embedded=embed(store, scale),
+        statistics=statistics,
+        sight=sight,
+        gallery=gallery,
+        sets=scene_sets(store.scene_names, manifest),
         scale=scale,
-        bytes_on_disk=sum(file.stat().st_size for file in walk_files(store.path)),
-        split=_plain(split),
+        bytes_on_disk=store.place.total_bytes(),
+        split=manifest,
         validation=_plain(validation),
         audit=_plain(audit),
         recipe=_plain(recipe),
@@ -103,18 +108,18 @@ def write_report(
 
 def render(material: Material) -> str:
     """The page as text."""
-    style, script = _part("report.css"), _part("report.js")
+    style, script = part("report.css"), "".join(part(name) for name in _SCRIPTS)
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {_hash_source(style)}; script-src {_hash_source(script)}"
     )
     written = [(name, title, section(material)) for name, title, section in SECTIONS]
     shown = [item for item in written if item[2]]
-    return Template(_part("report.html")).substitute(
+    return Template(part("report.html")).substitute(
         policy=policy,
         style=style,
         script=script,
-        title=escape(sections.title(material)),
+        title=text(sections.title(material), 4 * MAX_NAME),
         header=sections.header(material),
         links="".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in shown),
         sections="\n".join(
@@ -123,7 +128,22 @@ def render(material: Material) -> str:
             for name, title, text in shown
         ),
         footer=records.footer(material),
-        data=script_json(material.embedded.data),
+        data=script_json(material.gallery.data()),
+        first=_packs(material, first=True),
+        packs=_packs(material, first=False),
+    )
+
+
+def _packs(material: Material, *, first: bool) -> str:
+    """The maps of each scene, taken apart when the scene is looked at.
+
+    The first scene stands before the script and the others after it, so that there is something to
+    see while the rest of the page is still on its way.
+    """
+    packs = list(material.gallery.packs.items())
+    return "\n".join(
+        f'<script type="application/json" id="scene-{s}">{script_json(pack)}</script>'
+        for s, pack in (packs[:1] if first else packs[1:])
     )
 
 
@@ -138,7 +158,8 @@ def _hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """A file that comes with this package."""
     return files("rmtools.report").joinpath(name).read_text(encoding="utf-8")
 
 

@@ -1,13 +1,40 @@
-"""Pieces of HTML. Every text that comes from data goes through :func:`html.escape` here."""
+"""Pieces of HTML. Every text that comes from data goes through :func:`text`."""
 
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+
+MAX_TEXT, MAX_NAME = 10_000, 160
+"""Characters of a single text and of a name; longer ones are cut."""
+
+# Characters that no text needs but that can break a file or turn a line around: controls, halves
+# of surrogate pairs, and the marks that override the direction of what follows.
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain(value: object, most: int = MAX_TEXT) -> str:
+    r"""Text of a value, harmful characters spelt out (``\u202e``), cut after `most` characters."""
+    shown = str(value)
+    if len(shown) > most:
+        shown = f"{shown[:most]}… ({len(shown):,} characters)"
+    return _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", shown)
+
+
+def text(value: object, most: int = MAX_TEXT) -> str:
+    """Text of a value for HTML, in an element or in quotes; nothing in it is markup."""
+    return escape(plain(value, most))
+
+
+def name(value: object) -> str:
+    """A name from the data, which keeps its direction of writing to itself."""
+    return f"<bdi>{text(value, MAX_NAME)}</bdi>"
 
 
 def table(
@@ -27,7 +54,7 @@ def table(
 
     def cell(column: int, value: object, tag: str, scope: str = "") -> str:
         kind = ' class="number"' if column in numbers else ""
-        return f"<{tag}{scope}{kind}>{escape(str(value))}</{tag}>"
+        return f"<{tag}{scope}{kind}>{text(value)}</{tag}>"
 
     top = "".join(cell(c, title, "th", ' scope="col"') for c, title in enumerate(head))
     body = "".join(
@@ -40,7 +67,7 @@ def table(
         for row in rows
     )
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+        '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
         f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -67,17 +94,17 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, st
 def details(summary: str, content: str, *, open_: bool = False) -> str:
     """A part that can be folded; `content` is HTML."""
     state = " open" if open_ else ""
-    return f"<details{state}><summary>{escape(summary)}</summary>{content}</details>"
+    return f"<details{state}><summary>{text(summary)}</summary>{content}</details>"
 
 
-def paragraph(text: str, kind: str = "") -> str:
+def paragraph(words: str, kind: str = "") -> str:
     """A paragraph of plain text."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return f'<p class="{kind}">{text(words)}</p>' if kind else f"<p>{text(words)}</p>"
 
 
 def figure(picture: str, caption: str) -> str:
     """A figure; `picture` is HTML, `caption` plain text."""
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure>{picture}<figcaption>{text(caption)}</figcaption></figure>"
 
 
 def counted(count: int, noun: str) -> str:

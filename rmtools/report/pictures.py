@@ -75,6 +75,11 @@ def paint_scene(buildings: BoolArray, roads: BoolArray) -> ByteArray:
     return rgb
 
 
+def paint_plan(layers: ByteArray) -> ByteArray:
+    """Colours of a scene from 0 ground, 1 road and 2 building, shape (n, n) to (n, n, 3)."""
+    return np.array([GROUND, ROAD, SCENE_BUILDING], np.uint8)[layers]
+
+
 class Sketch:
     """An enlarged raster with smooth outlines drawn over it in local metres.
 
@@ -301,6 +306,13 @@ def encode(image: Image.Image, suffix: str) -> bytes:
         image.save(buffer, "WEBP", lossless=True, quality=100, method=4)
     else:
         image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def encode_small(image: Image.Image) -> bytes:
+    """A thumbnail as ``.webp``: nothing is read from it, so it may lose a little."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=70, method=4)
     return buffer.getvalue()
 
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rmtools import __version__
-from rmtools.report import charts
 from rmtools.report.markup import (
     counted,
     details,
-    figure,
     paragraph,
     size,
     table,
+    text,
     values_table,
 )
+from rmtools.report.sets import ordered
 
 if TYPE_CHECKING:
     from rmtools.report.material import Material
 
-_SET_COLOURS = 8  # classes set0 ... set8 of the style sheet; set0 is "in no set"
-_NO_SET = "in no set"
 _CITY = "city_"  # notes that describe the whole source
 _MAX_FINDINGS = 100
 _MAX_SCENES = 400
-_SET_ORDER = ("train", "val", "test", "test_seen", "test_unseen")
 
 
 def split(material: Material) -> str:
@@ -35,8 +31,7 @@ def split(material: Material) -> str:
     if manifest is None:
         return paragraph("No split was given.", "note")
     found: dict[str, dict[str, Any]] = manifest.get("sets", {})
-    order = [name for name in _SET_ORDER if name in found]
-    sets = {name: found[name] for name in [*order, *(n for n in found if n not in order)]}
+    sets = {name: found[name] for name in ordered(found)}
     members = [(name, set(each.get("scenes") or ())) for name, each in sets.items()]
 
     def shared(name: str, scenes: set[str]) -> str:
@@ -61,50 +56,17 @@ def split(material: Material) -> str:
     head = ("Set", "Scenes", "Trajectories", "Transmitters", "Sequences", "Scenes shared with")
     words = []
     if manifest.get("name"):
-        words.append(f"<h3>{escape(str(manifest['name']))}</h3>")
+        words.append(f"<h3>{text(manifest['name'])}</h3>")
     if manifest.get("description"):
         words.append(paragraph(str(manifest["description"])))
     if manifest.get("leaky"):
         words.append(paragraph(f"This split leaks: {manifest.get('leaky_reason')}", "bad"))
     words += [paragraph(str(note), "note") for note in manifest.get("notes") or ()]
-    return "".join(words) + table(head, rows, numbers=(1, 4)) + _ground(material, members)
+    return "".join(words) + table(head, rows, numbers=(1, 4))
 
 
 def _indices(values: list[int] | None) -> str:
     return "all" if values is None else ", ".join(map(str, values))
-
-
-def _ground(material: Material, members: list[tuple[str, set[str]]]) -> str:
-    """Maps of the scenes coloured by set, one per coordinate system."""
-    places = defaultdict(list)
-    for scene in material.store.attributes["scenes"]:
-        if scene["crs"] and scene["easting_m"] is not None and scene["northing_m"] is not None:
-            places[scene["crs"]].append(scene)
-    numbers = {_NO_SET: 0}  # sets that a scene is in, to the number of their colour
-    used = set()
-    drawn = []
-    for crs, scenes in sorted(places.items()):
-        squares = []
-        for scene in scenes:
-            inside = " + ".join(name for name, names in members if scene["name"] in names)
-            inside = inside or _NO_SET
-            number = numbers.setdefault(inside, len(numbers))
-            used.add(inside)
-            text = f"{scene['name']}: {inside}"
-            squares.append(
-                (scene["easting_m"], scene["northing_m"], text, min(number, _SET_COLOURS))
-            )
-        picture = charts.ground_svg(squares, material.store.grid.size_m)
-        if picture:
-            drawn.append(figure(picture, f"Scenes on the ground, north is up ({crs})."))
-    if not drawn:
-        return ""
-    legend = "".join(
-        f'<li><span class="swatch set{min(number, _SET_COLOURS)}"></span>{escape(inside)}</li>'
-        for inside, number in numbers.items()
-        if inside in used
-    )
-    return f'<ul class="legend">{legend}</ul><div class="grounds">{"".join(drawn)}</div>'
 
 
 def audit(material: Material) -> str:

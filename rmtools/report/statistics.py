@@ -6,22 +6,29 @@ large datasets are sampled evenly; the statistics say how many sequences they re
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rmtools.report.series import MAX_LAG, moving_pixels, partial_autocorrelation
 from rmtools.traffic.tracks import State
-from rmtools.units import MOTION_SCALE
 
 if TYPE_CHECKING:
-    from rmtools.store import Store
+    from collections.abc import Sequence
+
+    from rmtools.report.reader import Reader
     from rmtools.types import FloatArray, IntArray
     from rmtools.units import GreyScale
+
+Index = tuple[int, int, int]
+"""Scene, trajectory, transmitter."""
 
 MAX_SEQUENCES = 1000
 """Sequences looked at; more are sampled evenly."""
 
+_OF_TRACKS = ("speed", "state")
 _UNCHANGED_DB = 1.0 / 256.0  # half of the store's step
 
 
@@ -38,13 +45,13 @@ class Histogram:
         """A histogram without values."""
         return cls(low, high, np.zeros(bins, np.int64))
 
-    def add(self, values: FloatArray) -> None:
-        """Count finite values of any shape."""
+    def add(self, values: FloatArray, times: int = 1) -> None:
+        """Count finite values of any shape, each so many times."""
         bins = len(self.counts)
         flat = np.ravel(values)
         width = (self.high - self.low) / bins
         index = np.clip((flat - self.low) / width, 0, bins - 1).astype(np.intp)
-        self.counts += np.bincount(index, minlength=bins)
+        self.counts += times * np.bincount(index, minlength=bins)
 
     @property
     def edges(self) -> FloatArray:
@@ -64,10 +71,10 @@ class Moment:
     squares: float = 0.0
     count: int = 0
 
-    def add(self, values: FloatArray) -> None:
-        """Take in values of any shape."""
-        self.squares += float(np.sum(np.square(values, dtype=np.float64)))
-        self.count += values.size
+    def add(self, values: FloatArray, count: int, times: int = 1) -> None:
+        """Take in values of any shape, so many times, of `count` values whose rest are zero."""
+        self.squares += times * float(np.sum(np.square(values, dtype=np.float64)))
+        self.count += count
 
     @property
     def mean_square(self) -> float | None:
@@ -94,6 +101,11 @@ class Statistics:
         Pixels that changed from a frame to the next, and pixels compared.
     from_first
         RMS change in dB between the first frame and each later one.
+    memory, memory_size
+        Partial autocorrelation at lags 1, 2, ...: mean over the pixels of a sequence that change
+        and over all sequences, and the same of its magnitude.
+    remembering
+        Sequences in that mean: those in which any pixel changes.
     repeat_context, repeat_targets
         Frame that Last-Frame Repeat would repeat, and the frames it would be compared with.
     repeat_error, target_power
@@ -116,6 +128,9 @@ class Statistics:
     compared: int = 0
     consecutive: Moment = field(default_factory=Moment)
     from_first: list[Moment] = field(default_factory=list)
+    memory: FloatArray = field(default_factory=lambda: np.zeros(0))
+    memory_size: FloatArray = field(default_factory=lambda: np.zeros(0))
+    remembering: int = 0
     repeat_context: int = 0
     repeat_targets: tuple[int, int] = (0, 0)
     repeat_error: Moment = field(default_factory=Moment)
@@ -124,6 +139,86 @@ class Statistics:
     vehicles: list[int] = field(default_factory=list)
     speed: Histogram = field(default_factory=lambda: Histogram.empty(0.0, 20.0, 40))
     building_share: list[float] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, reader: Reader, most: int) -> Statistics:
+        """Those of scenes and traffic; at most `most` trajectories are looked at."""
+        sizes = reader.sizes
+        lags = np.zeros(max(min(sizes.frame - 1, MAX_LAG), 0))
+        found = cls(
+            from_first=[Moment() for _ in range(sizes.frame)],
+            memory=lags,
+            memory_size=lags.copy(),
+            building_share=[float(reader.buildings(s).mean()) for s in range(sizes.scene)],
+        )
+        if reader.store.has("vehicles"):
+            for unit in sampled(sizes.scene * sizes.traj, most):
+                index = divmod(unit, sizes.traj)
+                speed, state = (reader.block(f"track_{what}", *index) for what in _OF_TRACKS)
+                found.vehicles.append(int((state != State.ABSENT).any(axis=0).sum()))
+                found.speed.add(speed[state > State.SEEDED])
+        found.available = sizes.scene * reader.trajectories * sizes.tx
+        if window := target_window(reader.frames):
+            found.repeat_context, found.repeat_targets = window
+        return found
+
+    def add(self, pathloss_db: FloatArray, scale: GreyScale) -> None:
+        """Take in a sequence, shape (frame, n, n), NaN where not computed.
+
+        Most pixels never change; they are counted once and multiplied.
+        """
+        self.sequences += 1
+        frames = len(pathloss_db)
+        values = pathloss_db.reshape(frames, -1)
+        still = (values == values[0]).all(axis=0) & np.isfinite(values[0])
+        others = values[:, ~still]
+        others = others[:, np.isfinite(others).any(axis=0)]
+        rest = values[0, still]
+        if not rest.size and not others.size:
+            self.empty += 1
+            return
+        low, high = -scale.gain_max_db, -scale.gain_min_db
+        computed = others[np.isfinite(others)]
+        for part, times in ((rest, frames), (computed, 1)):
+            self.loss.add(part, times)
+            self.clipped += times * int(((part < low) | (part > high)).sum())
+        self._add_steps(others, rest.size)
+        self._add_memory(others[:, np.isfinite(others).all(axis=0)])
+        first, last = self.repeat_targets
+        if last:
+            context = self.repeat_context
+            levels = scale.encode(others[context : last + 1]) / 255.0
+            targets = levels[first - context :]
+            everywhere = len(targets) * values.shape[1]
+            self.repeat_error.add(targets - levels[0], everywhere)
+            self.target_power.add(targets, everywhere)
+            self.target_power.add(scale.encode(rest) / 255.0, 0, times=len(targets))
+
+    def _add_steps(self, values: FloatArray, still: int) -> None:
+        """Changes from frame to frame, shape (frame, pixels), and of so many pixels that rest."""
+        for f in range(1, len(values)):
+            step, whole = (_finite(values[f] - values[before]) for before in (f - 1, 0))
+            moved = step[np.abs(step) > _UNCHANGED_DB]
+            self.compared += step.size + still
+            self.changed += moved.size
+            self.change.add(moved)
+            self.consecutive.add(step, step.size + still)
+            self.from_first[f].add(whole, whole.size + still)
+
+    def _add_memory(self, values: FloatArray) -> None:
+        """Partial autocorrelation of pixels that have a value in all frames."""
+        if not len(self.memory) or not values.size:
+            return
+        series = moving_pixels(values)
+        if series.shape[1]:
+            lags = partial_autocorrelation(series, len(self.memory))
+            self.memory += lags.mean(axis=1)
+            self.memory_size += np.abs(lags).mean(axis=1)
+            self.remembering += 1
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    return values[np.isfinite(values)]
 
 
 def target_window(frames: int) -> tuple[int, tuple[int, int]] | None:
@@ -144,74 +239,29 @@ def sampled(total: int, most: int) -> list[int]:
     """At most `most` of ``range(total)``, evenly spaced, first and last among them."""
     if total <= most:
         return list(range(total))
+    if most < 2:
+        return [total // 2] * most
     return np.linspace(0, total - 1, most).round().astype(int).tolist()
 
 
-def collect(
-    store: Store, scale: GreyScale = MOTION_SCALE, max_sequences: int = MAX_SEQUENCES
-) -> Statistics:
-    """Gather the statistics of a store, whatever stages have run.
+def chosen_sequences(
+    reader: Reader, shown: Sequence[Index] = (), most: int = MAX_SEQUENCES
+) -> list[Index]:
+    """The sequences to look at, in order; a map without vehicles is one of trajectory 0.
 
     Parameters
     ----------
-    scale
-        Normalises path loss for the comparison with published figures.
-    max_sequences
-        Bound on the sequences looked at.
+    reader
+        The dataset.
+    shown
+        Sequences that are read anyway, spread evenly over the dataset; they are taken first.
+    most
+        How many; the rest is spread evenly, too.
     """
-    sizes = store.sizes
-    found = Statistics(from_first=[Moment() for _ in range(sizes.frame)])
-    found.building_share = [float(store.buildings(s).mean()) for s in range(sizes.scene)]
-    if store.has("vehicles"):
-        for unit in sampled(sizes.scene * sizes.traj, max_sequences):
-            tracks = store.tracks(*divmod(unit, sizes.traj))
-            found.vehicles.append(int(tracks.present.sum()))
-            found.speed.add(tracks.speed_mps[tracks.state > State.SEEDED])
-    if not store.has("pathloss"):
-        _add_static_maps(found, store, scale, max_sequences)
-        return found
-    window = target_window(sizes.frame)
-    if window:
-        found.repeat_context, found.repeat_targets = window
-    per_scene = sizes.traj * sizes.tx
-    found.available = sizes.scene * per_scene
-    for sequence in sampled(found.available, max_sequences):
-        s, rest = divmod(sequence, per_scene)
-        t, k = divmod(rest, sizes.tx)
-        _add_sequence(found, store.pathloss(s, t, k), scale)
-    return found
-
-
-def _add_static_maps(found: Statistics, store: Store, scale: GreyScale, max_maps: int) -> None:
-    """Maps of a dataset without trajectories, each a sequence of one frame."""
-    if store.has("pathloss_static"):
-        found.available = store.sizes.scene * store.sizes.tx
-        for chosen in sampled(found.available, max_maps):
-            _add_sequence(found, store.static_map(*divmod(chosen, store.sizes.tx))[None], scale)
-
-
-def _add_sequence(found: Statistics, pathloss_db: FloatArray, scale: GreyScale) -> None:
-    found.sequences += 1
-    finite = np.isfinite(pathloss_db)
-    if not finite.any():
-        found.empty += 1
-        return
-    values = pathloss_db[finite]
-    found.loss.add(values)
-    found.clipped += int(((values > -scale.gain_min_db) | (values < -scale.gain_max_db)).sum())
-    for f in range(1, len(pathloss_db)):
-        step = pathloss_db[f] - pathloss_db[f - 1]
-        step = step[np.isfinite(step)]
-        moved = step[np.abs(step) > _UNCHANGED_DB]
-        found.compared += step.size
-        found.changed += moved.size
-        found.change.add(moved)
-        found.consecutive.add(step)
-        whole = pathloss_db[f] - pathloss_db[0]
-        found.from_first[f].add(whole[np.isfinite(whole)])
-    first, last = found.repeat_targets
-    if last:
-        levels = scale.encode(pathloss_db[found.repeat_context : last + 1]) / 255.0
-        targets = levels[first - found.repeat_context :]
-        found.repeat_error.add(targets - levels[0])
-        found.target_power.add(targets)
+    shape = reader.sizes.scene, reader.trajectories, reader.sizes.tx
+    total = math.prod(shape)
+    taken = {shown[i] for i in sampled(len(shown), most)} if total > most else set()
+    for i in sampled(total, max(most - len(taken), 0)):
+        s, t, k = np.unravel_index(i, shape)
+        taken.add((int(s), int(t), int(k)))
+    return sorted(taken)

@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from rmtools.errors import StorageError
 
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 T = TypeVar("T")
+
+
+class UnitExecutor(Protocol):
+    """What runs units of work: :class:`Executor`, or :class:`rmtools.run.cluster.Cluster`."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End, whether all went well or not."""
+
+    def run(
+        self, work: Callable[[str], T], units: Sequence[str], on_done: Callable[[str, T], None]
+    ) -> None:
+        """Do `work` for every unit and report each result as it comes."""
 
 
 class Executor:
@@ -41,7 +56,7 @@ class Executor:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Executor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

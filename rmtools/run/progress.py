@@ -55,6 +55,13 @@ class Progress:
         if self._bars is not None and self._task is not None:
             self._bars.advance(self._task, units)
 
+    def say(self, text: str) -> None:
+        """Something that the person should know while it lasts."""
+        if self._bars is not None:
+            self._bars.console.print(text, highlight=False)
+        elif not self._quiet:
+            print(text, file=sys.stderr)  # noqa: T201 - this is the place that talks
+
     def finish(self, note: str = "") -> None:
         """The stage is complete; `note` says what is worth knowing about it."""
         if self._bars is not None and note:

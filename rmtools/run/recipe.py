@@ -22,6 +22,7 @@ from rmtools.layouts.config import LayoutsConfig
 from rmtools.radio.config import SolverConfig
 from rmtools.radio.transmitters import PlacementConfig
 from rmtools.splits.config import SplitConfig
+from rmtools.strict_yaml import strict_yaml
 from rmtools.traffic.config import TrafficConfig
 
 MAX_RECIPE_BYTES = 2**20
@@ -78,8 +79,8 @@ def load_recipe(path: Path, settings: list[str] | None = None) -> Recipe:
         Not YAML, an unknown key (with the nearest known one), or a value out of range.
     """
     try:
-        data = yaml.load(read_bytes(path, MAX_RECIPE_BYTES), Loader=_StrictLoader)  # noqa: S506 - it derives from SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        data = strict_yaml(read_bytes(path, MAX_RECIPE_BYTES))
+    except yaml.YAMLError as error:
         raise RecipeError(
             f"not readable as YAML ({' '.join(str(error).split())}).",
             where=path,
@@ -115,7 +116,7 @@ def with_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
                 remedy="Write for instance --set traffic.vehicles=30.",
             )
         try:
-            value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it derives from SafeLoader
+            value = strict_yaml(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"{text!r} is not a YAML value.", where=f"--set {key}") from error
         if parts in _PATHS:
@@ -147,31 +148,6 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
     """Write a recipe as YAML with every key spelled out."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(path, text)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses the same key twice and aliases (which could grow without end)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(str(key))
-        return super().construct_mapping(node, deep)
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                "aliases are not allowed in a recipe",
-                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
-        return super().compose_node(parent, index)
 
 
 _PATHS = [

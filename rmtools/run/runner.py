@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from rmtools.errors import BusyError, RecipeError, from_os_error
+from rmtools.errors import RecipeError, from_os_error
 from rmtools.files import remove_partials
+from rmtools.remote import from_network_error, network_errors
 from rmtools.run.executor import Executor
+from rmtools.run.holding import working_in
 from rmtools.run.ledger import Ledger
 from rmtools.run.stages import STAGES, Stage, stage_keys
+from rmtools.run.steps import one_unit
+from rmtools.run.unit import UnitWork
 from rmtools.run.workspace import Workspace
+from rmtools.store_place import write_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from pathlib import Path
 
+    from rmtools.run.executor import UnitExecutor
     from rmtools.run.progress import Progress
     from rmtools.run.recipe import Recipe
-
-LOCK_NAME = ".rmtools/lock"
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ def run(
     *,
     stages: Iterable[str] | None = None,
     workers: int = 1,
+    executor: UnitExecutor | None = None,
+    store_url: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[StageSummary]:
@@ -61,6 +63,11 @@ def run(
         Names of stages to bring up to date together with what they need; all when None.
     workers
         Number of processes. The result does not depend on it.
+    executor
+        What does the units of work instead of processes of this machine, such as a
+        :class:`~rmtools.run.cluster.Cluster`. The result does not depend on it either.
+    store_url
+        Where a new dataset's store is to lie, if not in the folder; an address that fsspec knows.
     overwrite
         Remake stages that an earlier, different recipe finished in this folder. Without it such
         a difference is an error and nothing is touched.
@@ -77,44 +84,21 @@ def run(
     BusyError
         Another run holds the folder.
     RecipeError
-        The folder holds results of a different recipe and `overwrite` is off.
+        The folder holds results of a different recipe and `overwrite` is off, or its store is
+        not at `store_url`.
+    StorageError
+        The disk refuses to take data, or units could not be made; all others are finished.
     """
     try:
-        with working_in(root):
-            return _run(
-                root,
-                recipe,
-                _wanted(stages),
-                workers=workers,
-                overwrite=overwrite,
-                progress=progress,
-            )
+        with working_in(root) as token, executor or Executor(workers) as units:
+            if store_url is not None:
+                write_url(root, store_url)
+            space = Workspace(root, recipe, token)
+            return _run(space, _wanted(stages), units, overwrite=overwrite, progress=progress)
     except OSError as error:
         raise from_os_error(error) from error
-
-
-@contextlib.contextmanager
-def working_in(root: Path) -> Iterator[None]:
-    """Keep other runs out of a dataset folder, which is made when missing.
-
-    Raises
-    ------
-    BusyError
-        Another run holds the folder.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / LOCK_NAME)
-    (root / LOCK_NAME).parent.mkdir(exist_ok=True)
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout as error:
-        raise BusyError(
-            "another rmtools run works in this folder.",
-            where=root,
-            remedy="Wait until it ends or choose another output folder.",
-        ) from error
-    with held:
-        yield
+    except network_errors() as error:
+        raise from_network_error(error) from error
 
 
 def _wanted(stages: Iterable[str] | None) -> list[Stage]:
@@ -134,22 +118,21 @@ def _wanted(stages: Iterable[str] | None) -> list[Stage]:
 
 
 def _run(
-    root: Path,
-    recipe: Recipe,
+    space: Workspace,
     wanted: list[Stage],
+    executor: UnitExecutor,
     *,
-    workers: int,
     overwrite: bool,
     progress: Progress | None,
 ) -> list[StageSummary]:
-    ledger, space = Ledger(root), Workspace(root, recipe)
+    ledger = Ledger(space.root)
     keys = stage_keys(space)
     stale = [stage for stage in STAGES.values() if ledger.keys(stage.name) - {keys[stage.name]}]
     costly = [stage.label for stage in stale if not stage.cheap]
     if costly and not overwrite:
         raise RecipeError(
             f"the folder holds {costly[0]} made by something else ({space.differences()}).",
-            where=root,
+            where=space.root,
             remedy="Choose another output folder, or add --overwrite to remake what changed.",
         )
     for stage in wanted:
@@ -157,17 +140,15 @@ def _run(
             stage.ready(space)
     for stage in stale:
         stage.check(space)
-    remove_partials(root)
+    remove_partials(space.root)
     for stage in reversed(stale):  # the last first, so that a kill leaves no orphan
         ledger.forget(stage.name)
         stage.clear(space)
     summaries = []
-    with Executor(workers) as executor:
-        for stage in wanted:
-            key = keys[stage.name]
-            summaries.append(_run_stage(stage, space, ledger, key, executor, progress))
-            if not stage.needs:  # the folder is a dataset as soon as it has scenes
-                space.record()
+    for stage in wanted:
+        summaries.append(_run_stage(stage, space, ledger, keys[stage.name], executor, progress))
+        if not stage.needs:  # the folder is a dataset as soon as it has scenes
+            space.record()
     return summaries
 
 
@@ -176,11 +157,12 @@ def _run_stage(
     space: Workspace,
     ledger: Ledger,
     key: str,
-    executor: Executor,
+    executor: UnitExecutor,
     progress: Progress | None,
 ) -> StageSummary:
     units = stage.units(space)
-    pending = [unit for unit in units if not ledger.is_done(stage.name, unit, key)]
+    done = ledger.done(stage.name, units, key)
+    pending = [unit for unit in units if unit not in done]
     if pending:
         stage.begin(space, key)
     if progress is not None:
@@ -190,18 +172,13 @@ def _run_stage(
         if progress is not None:
             progress.advance()
 
-    work = partial(do_unit, str(space.root), space.recipe, stage.name, key)
+    root = str(space.root.absolute())  # workers may have another current folder
+    if units == one_unit(space):  # may begin by clearing, so it must not be done twice at a time
+        root, executor = str(space.root), Executor(1)
+    work = UnitWork(root, space.recipe, stage.name, key, space.token or "")
     executor.run(work, pending, on_done)
+    if pending and not isinstance(executor, Executor):
+        remove_partials(space.root)  # of workers that were killed, while the run went on
     if progress is not None:
         progress.finish(stage.note(space))
     return StageSummary(stage.name, len(units), len(units) - len(pending))
-
-
-def do_unit(root: str, recipe: Recipe, stage_name: str, key: str, unit: str) -> None:
-    """Do one unit of work and enter it into the ledger; runs in any process."""
-    space = Workspace(Path(root), recipe)
-    try:
-        files = STAGES[stage_name].work(space, unit)
-        Ledger(space.root).finish(stage_name, unit, key, files)
-    except OSError as error:
-        raise from_os_error(error) from error

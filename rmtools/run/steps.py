@@ -24,6 +24,7 @@ from rmtools.run.workspace import (
 from rmtools.splits.manifest import SPLIT_NAME
 from rmtools.store import SCENES_NAME, STORE_NAME
 from rmtools.store_format import PATHLOSS, STATIC_MAPS, TRACKS, TRANSMITTERS
+from rmtools.store_place import StorePlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,8 +81,8 @@ def scene_inputs(space: Workspace) -> Any:
 
 def clear_scenes(space: Workspace) -> None:
     """Remove scenes and store."""
-    for name in (STORE_NAME, SCENES_NAME):
-        shutil.rmtree(space.root / name, ignore_errors=True)
+    StorePlace.of(space.root / STORE_NAME).remove()
+    shutil.rmtree(space.root / SCENES_NAME, ignore_errors=True)
     space.reopen()
 
 
@@ -170,6 +171,7 @@ def generate_tracks(space: Workspace, unit: str) -> list[Path]:
     (s,) = indices(unit)
     written: list[Path] = []
     for t, tracks in enumerate(_tracks(space, s)):
+        space.require_held()
         space.store.write_tracks(s, t, tracks)
         names = ("track_x", "track_y", "track_heading", "track_speed", "track_state", "vehicles")
         written += [path for name in names for path in space.store_files(name, s, t)]
@@ -285,6 +287,7 @@ def solve(space: Workspace, unit: str) -> list[Path]:
         frames += [Obstacles(tracks.outlines(f), height_m) for f in range(tracks.frames)]
     transmitters = [Transmitter(x, y, z, antenna) for x, y, z in store.transmitters(s).tolist()]
     pathloss_db = np.stack(list(solver.solve_sequences(prepared, transmitters, frames)))
+    space.require_held()
     written = []
     if static:
         store.write_static_maps(s, pathloss_db[:, 0])
@@ -346,7 +349,7 @@ def array_remover(specs: tuple[ArraySpec, ...]) -> Callable[[Workspace], None]:
     """What clears a stage that fills arrays of the store."""
 
     def clear(space: Workspace) -> None:
-        if (space.root / STORE_NAME).is_dir():
+        if StorePlace.is_at(space.root):
             space.store.remove(spec.name for spec in specs)
 
     return clear

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from rmtools.errors import InputError
-from rmtools.files import read_json, walk_files, write_json
-from rmtools.run.recipe import Recipe, write_recipe
+from rmtools.files import read_bytes, read_json, walk_files, write_json
+from rmtools.run.holding import require_held
+from rmtools.run.recipe import MAX_RECIPE_BYTES, Recipe, write_recipe
 from rmtools.scene import Scene
 from rmtools.store import SCENES_NAME, STORE_NAME, Store
+from rmtools.strict_yaml import strict_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +38,24 @@ class Workspace:
         The dataset folder.
     recipe
         What is to be made.
+    token
+        The run that works there, see :mod:`rmtools.run.holding`; None for one that only looks.
     """
 
     root: Path
     recipe: Recipe
+    token: str | None = None
+
+    def require_held(self) -> None:
+        """Make sure that the run still holds the folder; called before results are written.
+
+        Raises
+        ------
+        BusyError
+            It does not, see :func:`~rmtools.run.holding.require_held`.
+        """
+        if self.token is not None:
+            require_held(self.root, self.token)
 
     @cached_property
     def store(self) -> Store:
@@ -141,8 +157,7 @@ class Workspace:
 
     def differences(self) -> str:
         """How the recipe differs from the one the dataset was made by, in words."""
-        path = self.root / RECIPE_NAME
-        before = _flat(yaml.safe_load(path.read_text())) if path.is_file() else {}
+        before = self._recorded_recipe()
         now = _flat(self.recipe.model_dump(mode="json"))
         changed = [
             f"{key}: {_value(before, key)} -> {_value(now, key)}"
@@ -154,6 +169,20 @@ class Workspace:
             return "another state of the source or another rmtools version"
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return "; ".join(changed[:3]) + more
+
+    def _recorded_recipe(self) -> dict[str, Any]:
+        """Keys and values of the recipe that the dataset was made by, as far as it can be read."""
+        path = self.root / RECIPE_NAME
+        if not path.is_file():
+            return {}
+        try:
+            return _flat(strict_yaml(read_bytes(path, MAX_RECIPE_BYTES)))
+        except yaml.YAMLError as error:
+            raise InputError(
+                f"not readable as YAML ({' '.join(str(error).split())}).",
+                where=path,
+                remedy="Restore the file; it was changed after the dataset was made.",
+            ) from error
 
     def reopen(self) -> None:
         """Forget the open store, after it was replaced on disk."""

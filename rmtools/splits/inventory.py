@@ -92,9 +92,10 @@ def inventory_of(path: Path) -> Inventory:
         It is none of these.
     """
     from rmtools.layouts.motion_format import DESCRIPTION_NAME
-    from rmtools.store import STORE_NAME, Store
+    from rmtools.store import Store
+    from rmtools.store_place import StorePlace
 
-    if (path / STORE_NAME).is_dir() or (path / "zarr.json").is_file():
+    if StorePlace.is_at(path):
         return inventory_of_store(Store.open(path))
     trees = (path, path / "gain", path / "png")
     if (path / DESCRIPTION_NAME).is_file() or any((tree / "env_000").is_dir() for tree in trees):

@@ -16,6 +16,7 @@ from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
 from rmtools.layouts.seer_reader import is_layout as is_seer
 from rmtools.splits import SPLIT_NAME, check_manifest, read_manifest
 from rmtools.store import STORE_NAME, Store
+from rmtools.store_place import StorePlace
 from rmtools.validation.motion import check_motion
 from rmtools.validation.seer import check_seer
 from rmtools.validation.store import check_store
@@ -56,7 +57,7 @@ def validate(path: Path) -> Report:
         ),
         None,
     )
-    has_store = (path / STORE_NAME).is_dir() or (path / "zarr.json").is_file()
+    has_store = StorePlace.is_at(path)
     if motion is None and seer is None and not has_store:
         raise InputError(
             "neither a dataset, nor a store, nor a layout.",

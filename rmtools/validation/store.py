@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
+from rmtools.errors import InputError
 from rmtools.files import first_problem
 from rmtools.radio.receivers import inside_buildings
 from rmtools.store_format import (
@@ -42,9 +43,13 @@ NOMINAL_SPEED_MPS = 10.0
 
 OVERLAP_M2 = 0.01
 MAX_BLOCK_BYTES = 2 * 2**30
-UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, EOFError)
-"""What zarr and its codecs raise at damaged metadata and chunks."""
+UNREADABLE = (
+    *(OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, EOFError),
+    InputError,
+)
+"""What zarr, its codecs and the guard before them raise at damaged metadata and chunks."""
 
+_NOT_THERE = object()
 _T = TypeVar("_T")
 
 
@@ -152,21 +157,22 @@ class _StoreChecker:
 
     def _check_arrays(self) -> bool:
         """Whether every array is there, and is what the format says."""
-        import zarr
-
-        group = zarr.open_group(self.store.path, mode="r", zarr_format=3, use_consolidated=False)
+        group = self.store.place.open_group(writable=False)
         sizes = self.sizes
         lengths = {**dataclasses.asdict(sizes), "y": sizes.pixels, "x": sizes.pixels}
         good = True
         for name, length in dataclasses.asdict(sizes).items():
-            if not length and name in group and name != "vehicle":
+            if not length and self.store.has(name) and name != "vehicle":
                 self.report.error(name, "the dimension is empty")
                 good = False
-        for verb, specs in _wanted(self.store).items():
+        wanted = self._try("store", partial(_wanted, self.store))
+        for verb, specs in (wanted or {}).items():
             for spec in specs:
-                array: Any = group.get(spec.name)
+                array: Any = self._try(spec.name, partial(group.get, spec.name, _NOT_THERE))
                 shape = tuple(lengths[dim] for dim in spec.dims)
                 if array is None:
+                    good = False
+                elif array is _NOT_THERE:
                     self.report.error(spec.name, f"not there; run `rmtools {verb}`")
                     good = False
                 elif (found := getattr(array, "shape", None)) != shape or array.dtype != spec.dtype:
@@ -182,7 +188,7 @@ class _StoreChecker:
                     for key, value in spec.attrs.items():
                         if array.attrs.get(key) != value:
                             self.report.error(spec.name, f"attribute {key} is not {value!r}")
-        return good
+        return good and wanted is not None
 
     def _read_descriptions(self) -> bool:
         """What later checks need to know from attributes; False when it is not there."""
@@ -366,7 +372,8 @@ class _StoreChecker:
         try:
             return read()
         except UNREADABLE as error:
-            self.report.error(where, f"cannot be read ({type(error).__name__}: {error})"[:300])
+            said = error.what if isinstance(error, InputError) else error
+            self.report.error(where, f"cannot be read ({type(error).__name__}: {said})"[:300])
             return None
 
     def _vehicles(self, where: str, bad: BoolArray, what: str) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from rmtools.errors import RecipeError, from_os_error
 from rmtools.files import sha256_file, write_json
 from rmtools.run.executor import Executor
+from rmtools.run.holding import working_in
 from rmtools.run.ledger import Ledger
 from rmtools.run.recipe import load_recipe
-from rmtools.run.runner import run, working_in
+from rmtools.run.runner import run
 from rmtools.run.stages import STAGES, stage_keys
 from rmtools.run.steps import make_pathloss, pathloss_units
 from rmtools.run.workspace import RECIPE_NAME, Workspace

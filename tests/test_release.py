@@ -1,0 +1,634 @@
+"""A release holds what it says, says it everywhere alike, and can be made again from any ruin."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import yaml
+from fakes_release import MAPS, copy_dataset, files_of, release
+from jsonschema import Draft202012Validator
+from PIL import Image
+from typer.testing import CliRunner
+
+from rmtools.cli import app
+from rmtools.errors import (
+    BusyError,
+    ExitCode,
+    InputError,
+    InvalidDatasetError,
+    LeakError,
+    RecipeError,
+)
+from rmtools.files import sha256_file
+from rmtools.release.about import About, Creator, read_about
+from rmtools.release.answers import release_info
+from rmtools.release.licences import require_attribution
+from rmtools.release.manifest import BrokenManifestError, read_manifest
+from rmtools.release.plan import Wishes
+from rmtools.release.release import CREDITED, make_release, plan_release
+from rmtools.release.verify import verify
+from rmtools.run.recipe import load_recipe
+from rmtools.run.runner import working_in
+
+if TYPE_CHECKING:
+    from rmtools.release.manifest import ReleaseManifest
+    from rmtools.release.plan import Plan
+
+pytestmark = pytest.mark.usefixtures("no_sync")
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+OSM = "© OpenStreetMap contributors"
+
+
+@pytest.fixture(scope="module")
+def released(release_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of the motion layout; nobody writes to it."""
+    out = tmp_path_factory.mktemp("released") / "r"
+    release(release_dataset, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def manifest(released: Path) -> ReleaseManifest:
+    """Its manifest."""
+    return read_manifest(released)
+
+
+def plan_of(dataset: Path, **wishes: Any) -> Plan:
+    """The plan of a release."""
+    recipe = load_recipe(dataset / "recipe.yaml")
+    return plan_release(dataset, recipe, Wishes("1.0.0", "2026-01-02", About(), **wishes))
+
+
+def test_every_file_is_listed_and_is_what_the_dataset_has(
+    released: Path, manifest: ReleaseManifest, release_dataset: Path
+) -> None:
+    found = files_of(released)
+    listed = {file.path: file for file in manifest.files}
+    assert set(found) == {*listed, "manifest.json", "SHA256SUMS"}
+    for path, data in found.items():
+        if path in listed:
+            assert listed[path].sha256 == hashlib.sha256(data).hexdigest()
+            assert listed[path].size == len(data)
+    for path, data in files_of(release_dataset / "motion").items():
+        assert found[f"motion/{path}"] == data
+    assert found["report.html"] == (release_dataset / "report.html").read_bytes()
+
+
+def test_sha256sum_agrees(released: Path) -> None:
+    done = subprocess.run(
+        ["sha256sum", "--check", "--quiet", "SHA256SUMS"],
+        cwd=released,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert len((released / "SHA256SUMS").read_text().splitlines()) == len(files_of(released)) - 1
+
+
+def test_manifest_fits_its_schema(released: Path) -> None:
+    schema = json.loads((SCHEMAS / "release.schema.json").read_text())
+    Draft202012Validator(schema).validate(json.loads((released / "manifest.json").read_text()))
+
+
+def test_no_path_of_this_machine_is_published(released: Path, release_dataset: Path) -> None:
+    told = str(release_dataset.parent).encode()
+    assert [path for path, data in files_of(released).items() if told in data] == []
+    assert yaml.safe_load((released / "recipe.yaml").read_text())["city"]["source"] == ["demo"]
+
+
+# -- every document tells the same ---------------------------------------------------------------
+
+
+def test_card_croissant_manifest_index_and_report_agree_on_every_count(
+    released: Path, manifest: ReleaseManifest
+) -> None:
+    facts = manifest.facts
+    counts = {
+        "scenes": facts.scenes,
+        "trajectories": facts.scenes * facts.trajectories,
+        "transmitters": facts.scenes * facts.transmitters,
+        "sequences": facts.sequences,
+        "radio maps": facts.maps,
+    }
+    assert counts == {
+        "scenes": 4,
+        "trajectories": 8,
+        "transmitters": 8,
+        "sequences": 16,
+        "radio maps": MAPS,
+    }
+    card = (released / "README.md").read_text()
+    of_card = dict(re.findall(r"^\| ([a-z ]+) \| ([\d,]+) \|$", card, re.MULTILINE))
+    for name in ("scenes", "sequences", "radio maps"):
+        assert int(of_card[name].replace(",", "")) == counts[name]
+    assert of_card["trajectories per scene"] == "2"
+    report = (released / "report.html").read_text()
+    for name, count in counts.items():
+        assert f"<dt>{name}</dt><dd>{count:,}</dd>" in report
+    croissant = json.loads((released / "croissant.json").read_text())
+    (splits,) = (r["data"] for r in croissant["recordSet"] if r["@id"] == "splits")
+    of_croissant = {row["splits/name"]: row["splits/maps"] for row in splits}
+    of_index = {
+        path.stem: len(path.read_text().splitlines()) - 1 for path in released.glob("index/*.csv")
+    }
+    of_table = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) \|$", card, re.MULTILINE)
+    of_sets = {name: found.maps for name, found in facts.sets.items()}
+    assert of_croissant == of_index == of_sets == {name: int(n) for name, _, _, n in of_table}
+    assert sum(of_sets.values()) == MAPS
+    assert len(list(released.glob("motion/png/**/*.png"))) == MAPS
+    for name, layer in manifest.layers.items():
+        own = [file for file in manifest.files if file.layer == name]
+        assert (layer.files, layer.bytes) == (len(own), sum(file.size for file in own))
+
+
+def test_sets_of_the_index_are_those_of_the_split(released: Path, release_dataset: Path) -> None:
+    from rmtools.splits.manifest import read_manifest as read_split
+    from rmtools.store import Store
+
+    store, split = Store.open(release_dataset), read_split(release_dataset / "split.json")
+    for name in split.sets:
+        with (released / f"index/{name}.csv").open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        found = {
+            tuple(int(r[k]) for k in ("scene_index", "trajectory", "transmitter")) for r in rows
+        }
+        assert found == set(split.sequences(name, store))
+        for row in rows:
+            assert store.scene_names[int(row["scene_index"])] == row["scene"]
+            x, y, _ = store.transmitters(int(row["scene_index"]))[int(row["transmitter"])]
+            assert (float(row["tx_x_m"]), float(row["tx_y_m"])) == (x, y)
+            assert (int(row["tx_row"]), int(row["tx_col"])) == (31 - int(y // 1), int(x // 1))
+            assert (released / row["image"]).is_file()
+            with np.load(released / row["pathloss"], allow_pickle=False) as npz:
+                assert (npz["tx_x_m"], int(npz["frame"])) == (x, int(row["frame"]))
+
+
+@pytest.fixture
+def mlcroissant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The package, with a cache of its own."""
+    mlc = pytest.importorskip("mlcroissant")
+    from mlcroissant._src.core import constants
+    from mlcroissant._src.operation_graph.operations import extract
+
+    monkeypatch.setattr(constants, "DOWNLOAD_PATH", _epath(tmp_path / "cache/download"))
+    monkeypatch.setattr(extract, "EXTRACT_PATH", _epath(tmp_path / "cache/extract"))
+    return mlc
+
+
+def _epath(path: Path) -> Any:
+    from etils import epath
+
+    return epath.Path(path)
+
+
+@pytest.mark.filterwarnings(
+    *("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+    "ignore::pytest.PytestUnraisableExceptionWarning",  # mlcroissant leaves files open
+)
+@pytest.mark.parametrize("sharded", [False, True], ids=["files", "shards"])
+def test_mlcroissant_loads_it_and_yields_every_record(
+    *, sharded: bool, release_dataset: Path, tmp_path: Path, mlcroissant: Any
+) -> None:
+    out = tmp_path / "r"
+    facts = release(release_dataset, out, sharded=sharded).facts
+    dataset = mlcroissant.Dataset(out / "croissant.json")
+    assert not dataset.metadata.ctx.issues.errors
+    assert not dataset.metadata.ctx.issues.warnings
+    assert dataset.metadata.version == "1.0.0"
+    assert dataset.metadata.data_limitations
+    maps = list(dataset.records("maps"))
+    counts = dict.fromkeys(facts.sets, 0)
+    for record in maps:
+        counts[record["maps/split"].decode()] += 1
+    assert counts == {name: found.maps for name, found in facts.sets.items()}
+    train = list(dataset.records("maps", filters={"maps/split": "train"}))
+    assert len(train) == counts["train"]
+    images = {r["images/path"].decode(): r["images/image"] for r in dataset.records("images")}
+    assert set(images) == {record["maps/image"].decode() for record in maps}
+    assert len(images) == MAPS
+    record = maps[0]
+    path = "motion/png/env_{:03d}/traj_{:02d}/tx_{:02d}/{:02d}.png".format(
+        *(record[f"maps/{k}"] for k in ("scene_index", "trajectory", "transmitter", "frame"))
+    )
+    shown = images[record["maps/image"].decode()].convert("L")
+    true = Image.open(release_dataset / path, formats=["PNG"])
+    np.testing.assert_array_equal(np.asarray(shown), np.asarray(true))
+
+
+def test_croissant_names_its_standards_and_its_place(released: Path) -> None:
+    value = json.loads((released / "croissant.json").read_text())
+    assert value["conformsTo"] == [
+        "http://mlcommons.org/croissant/1.1",
+        "http://mlcommons.org/croissant/geo/1.0",
+        "http://mlcommons.org/croissant/RAI/1.0",
+    ]
+    assert value["geocr:coordinateReferenceSystem"] == "EPSG:32635"
+    assert value["geocr:spatialResolution"]["value"] == 1.0
+    south, west, north, east = map(float, value["spatialCoverage"]["geo"]["box"].split())
+    assert 60.1 < south < north < 60.2  # Helsinki
+    assert 24.9 < west < east < 25.0
+    assert value["license"] == ["https://opendatacommons.org/licenses/odbl/1-0/"]
+    for file in value["distribution"]:
+        if file["@type"] == "cr:FileObject":
+            assert file["sha256"] == sha256_file(released / file["contentUrl"])
+
+
+def test_hugging_face_reads_the_card(released: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    data = hub.DatasetCard.load(released / "README.md").data
+    assert data.license == "odbl"
+    assert data.size_categories == ["n<1K"]
+    (config,) = data.configs
+    for entry in config["data_files"]:
+        assert (released / entry["path"]).is_file()
+    assert {entry["split"] for entry in config["data_files"]} == {
+        "train",
+        "test_seen",
+        "test_unseen",
+    }
+
+
+def test_the_maintainer_is_cited(release_dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "about.yaml"
+    path.write_text(
+        "title: Radio maps of X\ncreators:\n- family_names: Virtanen\n  given_names: Aino\n"
+        "  orcid: 0000-0002-1825-0097\n- name: The X group\npublisher: Zenodo\n"
+        "doi: 10.5281/zenodo.1\nconcept_doi: 10.5281/zenodo.0\nmaps_licence: CC-BY-4.0\n"
+    )
+    out = tmp_path / "r"
+    manifest = release(release_dataset, out, about=read_about(path))
+    cff = yaml.safe_load((out / "CITATION.cff").read_text())
+    assert cff["authors"][0]["orcid"] == "https://orcid.org/0000-0002-1825-0097"
+    assert (cff["doi"], cff["version"], cff["cff-version"]) == (
+        "10.5281/zenodo.1",
+        "1.0.0",
+        "1.2.0",
+    )
+    datacite = json.loads((out / "datacite.json").read_text())
+    assert datacite["creators"][0]["name"] == "Virtanen, Aino"
+    assert datacite["types"]["resourceTypeGeneral"] == "Dataset"
+    assert datacite["relatedIdentifiers"][0]["relationType"] == "IsVersionOf"
+    zenodo = json.loads((out / ".zenodo.json").read_text())
+    assert zenodo["creators"] == [
+        {"name": "Virtanen, Aino", "orcid": "0000-0002-1825-0097"},
+        {"name": "The X group"},
+    ]
+    assert "Virtanen, Aino; The X group (2026). Radio maps of X" in manifest.citation
+    assert manifest.layers["maps"].licence == ["CC-BY-4.0"]
+    assert manifest.layers["scenes"].licence == ["ODbL-1.0"]
+    assert manifest.licence == ["ODbL-1.0", "CC-BY-4.0"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "titel: x\n",
+        "doi: nonsense\n",
+        "title: !!python/name:os.system x\n",
+        "a: &a [*a]\n",
+        "- 1\n",
+    ],
+)
+def test_a_wrong_about_file_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "about.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=r"about\.yaml"):
+        read_about(path)
+
+
+def test_a_creator_is_a_person_or_a_group() -> None:
+    with pytest.raises(ValueError, match="either name"):
+        Creator(name="A", family_names="B")
+
+
+def test_info_answers_ten_questions_from_the_files(released: Path) -> None:
+    info = release_info(released)
+    assert len(info["answers"]) == 10
+    found = " ".join(info["answers"].values())
+    for fact in (
+        "dB",
+        "1 m",
+        "NaN",
+        "row 0 is north",
+        "tx_row",
+        "0.1 s",
+        "train",
+        "ODbL",
+        OSM,
+        "2026",
+    ):
+        assert fact in found
+    done = CliRunner().invoke(app, ["info", str(released), "--json"])
+    assert json.loads(done.stdout)["maps"] == MAPS
+
+
+# -- licences ------------------------------------------------------------------------------------
+
+
+def test_every_document_names_the_source(released: Path, manifest: ReleaseManifest) -> None:
+    for name in CREDITED:
+        assert OSM in (released / name).read_text(), name
+    assert all(OSM in layer.attribution[0] for layer in manifest.layers.values())
+
+
+@pytest.mark.parametrize(
+    ("attribution", "licence"), [("", "ODbL-1.0"), ("somebody", "ODbL-1.0"), (OSM, "")]
+)
+def test_without_attribution_nothing_is_released(
+    attribution: str, licence: str, release_dataset: Path, tmp_path: Path
+) -> None:
+    facts = plan_of(release_dataset).facts
+    source = facts.sources[0].model_copy(update={"attribution": attribution, "licence": licence})
+    with pytest.raises(InvalidDatasetError, match=r"attribution|licence"):
+        require_attribution(facts.model_copy(update={"sources": [source]}))
+    dataset = copy_dataset(release_dataset, tmp_path / "d")
+    path = dataset / "store.zarr/zarr.json"
+    value = json.loads(path.read_text())
+    value["attributes"] |= {"attribution": [attribution], "licence": [licence]}
+    for scene in value["attributes"]["scenes"]:
+        scene["provenance"] |= {"attribution": attribution, "licence": licence}
+    path.write_text(json.dumps(value))
+    with pytest.raises(InvalidDatasetError, match=r"attribution|licence"):
+        release(dataset, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_document_without_attribution_stops_the_release(
+    release_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rmtools.release import card
+
+    monkeypatch.setattr(card, "card_text", lambda _: "# Fine data\n")
+    with pytest.raises(InvalidDatasetError, match="attribution"):
+        release(release_dataset, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+# -- what is not released ------------------------------------------------------------------------
+
+
+def test_a_bit_that_flipped_in_the_dataset_is_noticed(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    dataset = copy_dataset(release_dataset, tmp_path / "d")
+    victim = next(dataset.glob("motion/npz/**/*.npz"))
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 4
+    victim.write_bytes(data)
+    for sharded in (False, True):
+        with pytest.raises(InputError, match=victim.name):
+            release(dataset, tmp_path / "r", sharded=sharded)
+        assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("ruin", ["cut", "gone", "stranger", "link"])
+def test_a_dataset_that_is_not_whole_is_refused(
+    ruin: str, release_dataset: Path, tmp_path: Path
+) -> None:
+    dataset = copy_dataset(release_dataset, tmp_path / "d")
+    victim = sorted(dataset.glob("motion/png/**/*.png"))[0]
+    if ruin == "cut":
+        victim.write_bytes(victim.read_bytes()[:40])
+    elif ruin == "gone":
+        victim.unlink()
+    elif ruin == "stranger":
+        victim.with_name("notes.txt").write_text("x")
+    else:
+        victim.unlink()
+        victim.symlink_to("/etc/hostname")
+    with pytest.raises(InputError):
+        release(dataset, tmp_path / "r")
+
+
+def test_an_unfinished_layout_invalid_data_and_a_hidden_leak_are_refused(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="seer"):
+        plan_of(release_dataset, layouts=["seer"])
+    dataset = copy_dataset(release_dataset, tmp_path / "d")
+    validation = json.loads((dataset / "validation.json").read_text())
+    (dataset / "validation.json").write_text(json.dumps({**validation, "errors": 1}))
+    with pytest.raises(InvalidDatasetError, match="1 errors"):
+        plan_of(dataset)
+    (dataset / "validation.json").write_text(json.dumps(validation))
+    audit = json.loads((dataset / "audit.json").read_text())
+    assert any(level["verdict"] == "leak" for level in audit["levels"])
+    for level in audit["levels"]:
+        level["declared"] = False
+    (dataset / "audit.json").write_text(json.dumps(audit))
+    with pytest.raises(LeakError, match="scenes"):
+        plan_of(dataset)
+    (dataset / "validation.json").unlink()
+    with pytest.raises(InputError, match=r"validation\.json"):
+        plan_of(dataset)
+
+
+def test_what_lies_there_is_not_overwritten(release_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(RecipeError, match="something else"):
+        release(release_dataset, tmp_path / "mine")
+    first = release(release_dataset, tmp_path / "r")
+    before = files_of(tmp_path / "r")
+    with pytest.raises(RecipeError, match="another release"):
+        release(release_dataset, tmp_path / "r", "2.0.0")
+    assert files_of(tmp_path / "r") == before
+    assert release(release_dataset, tmp_path / "r").sha256 == first.sha256  # up to date
+
+
+def test_two_at_once_is_one_too_many(release_dataset: Path, tmp_path: Path) -> None:
+    with working_in(tmp_path / "r.partial"), pytest.raises(BusyError):
+        release(release_dataset, tmp_path / "r")
+
+
+# -- the same release from any ruin --------------------------------------------------------------
+
+
+class CrashError(BaseException):
+    """The power is gone: nothing that follows has any effect on the disk."""
+
+
+class Power:
+    """Lets a number of changes to the disk through, and none after them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, changes: int) -> None:
+        self.left = changes
+        for name in ("replace", "rename", "unlink", "mkdir", "write_bytes"):
+            monkeypatch.setattr(Path, name, self.limited(getattr(Path, name)))
+        monkeypatch.setattr("shutil.rmtree", self.limited(__import__("shutil").rmtree))
+
+    def limited(self, change: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise CrashError
+            return change(*args, **kwargs)
+
+        return run
+
+
+@pytest.mark.parametrize("sharded", [False, True], ids=["files", "shards"])
+def test_a_release_cut_off_anywhere_ends_with_the_same_bytes(
+    *, sharded: bool, release_dataset: Path, tmp_path: Path
+) -> None:
+    plan = plan_of(release_dataset, sharded=sharded, shard_bytes=60_000)
+    whole = make_release(plan, tmp_path / "whole").manifest
+    with pytest.MonkeyPatch.context() as patch:
+        power = Power(patch, 10**9)
+        make_release(plan, tmp_path / "counted")
+        changes = 10**9 - power.left
+    assert changes > 60
+    rng = np.random.default_rng(7)
+    cut = 0
+    moments = sorted({*rng.integers(1, changes, 5).tolist(), changes - 1, changes - 2})
+    for moment in moments:
+        out = tmp_path / f"r{moment}"
+        with pytest.MonkeyPatch.context() as patch:
+            Power(patch, moment)
+            try:
+                make_release(plan, out, threads=2)
+            except CrashError:
+                cut += 1
+        if out.exists():  # it appears complete or not at all
+            assert verify(out).ok
+        assert make_release(plan, out).manifest.sha256 == whole.sha256
+        assert verify(out).ok
+        assert not (tmp_path / f"r{moment}.partial").exists()
+    assert cut >= len(moments) - 1
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_what_rotted_in_the_unfinished_release_is_made_anew(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    plan, out = plan_of(release_dataset), tmp_path / "r"
+    with pytest.MonkeyPatch.context() as patch:
+        Power(patch, 120)
+        with pytest.raises(CrashError):
+            make_release(plan, out)
+    victim = next((tmp_path / "r.partial/release").glob("motion/**/*.*"))
+    data = victim.read_bytes()
+    victim.write_bytes(bytes(len(data)))
+    from rmtools.errors import StorageError
+
+    with pytest.raises(StorageError, match="not what was written"):
+        make_release(plan, out)
+    make_release(plan, out)
+    assert verify(out).ok
+
+
+def test_links_threads_and_another_day(release_dataset: Path, tmp_path: Path) -> None:
+    plan = plan_of(release_dataset)
+    a = make_release(plan, tmp_path / "a", threads=4, link=True).manifest
+    b = make_release(plan, tmp_path / "b").manifest
+    assert a.sha256 == b.sha256
+    name = "motion/png/env_000/traj_00/tx_00/00.png"
+    assert (tmp_path / "a" / name).samefile(release_dataset / name)
+    assert not (tmp_path / "b" / name).samefile(release_dataset / name)
+    other = replace(plan, wishes=replace(plan.wishes, date="2026-01-03"))
+    assert make_release(other, tmp_path / "c").manifest.sha256 != a.sha256
+
+
+def test_the_store_can_be_released(release_dataset: Path, tmp_path: Path) -> None:
+    from rmtools.store import Store
+
+    manifest = release(release_dataset, tmp_path / "r", layouts=["store"])
+    assert manifest.facts.maps == MAPS
+    assert Store.open(tmp_path / "r").maps == MAPS
+    assert {f.layer for f in manifest.files if "/pathloss/" in f.path} == {"maps"}
+
+
+# -- the command line ----------------------------------------------------------------------------
+
+
+def test_on_the_command_line(release_dataset: Path, tmp_path: Path) -> None:
+    def run(*args: object, code: ExitCode = ExitCode.OK) -> Any:
+        done = CliRunner().invoke(app, [str(arg) for arg in args])
+        if isinstance(done.exception, Exception):
+            assert getattr(done.exception, "exit_code", None) == code, done.exception
+        else:
+            assert done.exit_code == code, done.output
+        return done
+
+    out, data = tmp_path / "r", release_dataset
+    plan = json.loads(run("release", data, out, "--version", "1.0.0", "--dry-run", "--json").stdout)
+    assert (plan["maps"], plan["change"]) == (MAPS, "first release")
+    assert not out.exists()
+    assert not (tmp_path / "r.partial").exists()
+    done = run("release", data, out, "--version", "1.0.0", "--date", "2026-01-02", "--json")
+    assert json.loads(done.stdout)["sha256"] == read_manifest(out).sha256
+    again = json.loads(run("release", data, out, "--version", "1.0.0", "--json").stdout)
+    assert again["made_now"] is False  # on any later day
+    assert plan["bytes"] <= json.loads(done.stdout)["bytes"]
+    shards = tmp_path / "s"
+    run("release", "--version", "1.0.0", data, shards, "--shards", "--date", "2026-01-02")
+    found = json.loads(run("release", "diff", out, shards, "--json").stdout)
+    assert found["step"] == "patch"
+    assert found["layers"]["maps"] == {"added": 0, "removed": 0, "altered": 0, "same": 2 * MAPS}
+    run("release", "unpack", shards, tmp_path / "u")
+    unpacked, original = files_of(tmp_path / "u/motion"), files_of(data / "motion")
+    assert unpacked == {k: v for k, v in original.items() if k != "dataset.json"}
+    assert "is what was released" in run("verify", shards).stdout
+    victim = next(shards.glob("shards/*.tar"))
+    victim.write_bytes(victim.read_bytes()[:-1])
+    told = run("verify", shards, "--json", code=ExitCode.ALTERED).stdout
+    assert [f["problem"] for f in json.loads(told)["findings"]] == ["truncated"]
+    run("release", data, out, "--version", "1.0", code=ExitCode.RECIPE)
+    run(
+        "release",
+        data,
+        tmp_path / "x",
+        "--version",
+        "1.0.0",
+        "--date",
+        "yesterday",
+        code=ExitCode.RECIPE,
+    )
+    run("verify", out, "--subset", "5", code=ExitCode.RECIPE)
+    run("verify", data, code=ExitCode.INPUT)
+
+
+def test_generating_needs_neither_croissant_nor_hugging_face(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    import sys
+
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fakes_release import release\n"
+        "for name in ('mlcroissant', 'huggingface_hub', 'fsspec', 'torch'):\n"
+        "    sys.modules[name] = None\n"
+        "import socket\nsocket.socket.connect = socket.getaddrinfo = None\n"
+        f"release(Path({str(release_dataset)!r}), Path({str(tmp_path / 'r')!r}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert verify(tmp_path / "r").ok
+
+
+def test_a_manifest_with_one_other_byte_is_refused(released: Path, tmp_path: Path) -> None:
+    text = (released / "manifest.json").read_text()
+    for change in (
+        ('"version": "1.0.0"', '"version": "1.0.1"'),
+        ('"maps": 48', '"maps": 49'),
+        ("\n", "\n "),
+    ):
+        (tmp_path / "manifest.json").write_text(text.replace(*change, 1))
+        with pytest.raises(BrokenManifestError, match="changed after it was written"):
+            read_manifest(tmp_path)
