@@ -33,28 +33,6 @@ def test_damaged_archives_are_refused_or_read(data: st.DataObject) -> None:
             read_npz(Path("x.npz"), 1600)
 
 
-@settings(deadline=None, max_examples=20)
-@given(st.dictionaries(st.text("abc_0", min_size=1), st.integers(0, 2000), max_size=5))
-def test_the_bytes_are_those_of_zipfile(sizes: dict[str, int]) -> None:
-    """And numpy reads them; members above a kilobyte are packed."""
-    arrays = {name: np.arange(size, dtype=np.float32) for name, size in sizes.items()}
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.save(member, array, allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy")
-            info.create_system, info.external_attr = 3, 0o644 << 16
-            packed = len(member.getvalue()) > 1024
-            info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
-            archive.writestr(info, member.getvalue(), compresslevel=1)
-    written = npz_bytes(arrays)
-    assert written == buffer.getvalue()
-    with np.load(io.BytesIO(written), allow_pickle=False) as found:
-        assert found.keys() == arrays.keys()
-        assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
-
-
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     """Neither a link to a device nor a pipe nor a link to itself keeps the reader waiting."""
     path = tmp_path / "x"
