@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from rmtools.types import ByteArray
 
-_RUN_LENGTHS = 3
-"""zlib's Z_RLE strategy. On true 256 x 256 radio maps it takes a third of the time of zlib's
-default (3.3 against 9.7 ms) for files 6 % larger."""
-
 MAX_TEXT_BYTES = 64 * 1024
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_ROW_ABOVE = 2
+"""The filter "up" of the PNG specification."""
 
 _BIT_DEPTH = 24
 """Where the bit depth stands in a PNG: after signature, chunk length, "IHDR", width, height."""
@@ -55,18 +55,42 @@ def grey_png(levels: ByteArray, text: Mapping[str, object]) -> bytes:
     Returns
     -------
     bytes
-        Depend on the arguments and the versions of Pillow and zlib only; there is no time stamp.
-    """
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
+        Depend on the arguments and the version of zlib only; there is no time stamp.
 
-    info = PngInfo()
-    for key, value in text.items():
-        info.add_text(key, str(value))
-    buffer = io.BytesIO()
-    image = Image.fromarray(np.ascontiguousarray(levels, np.uint8))
-    image.save(buffer, "PNG", pnginfo=info, compress_type=_RUN_LENGTHS)
-    return buffer.getvalue()
+    Notes
+    -----
+    Rows are differences to the row above, packed as runs. On true radio maps that takes two fifths
+    of the time of Pillow, which tries all filters on every row, for files 3 % larger
+    (docs/throughput.md).
+    """
+    levels = np.asarray(levels, np.uint8)
+    rows, columns = levels.shape
+    lines = np.empty((rows, columns + 1), np.uint8)  # each row begins with the number of its filter
+    lines[:, 0], lines[0, 1:] = _ROW_ABOVE, levels[0]
+    np.subtract(levels[1:], levels[:-1], out=lines[1:, 1:])
+    packer = zlib.compressobj(1, zlib.DEFLATED, strategy=zlib.Z_RLE)
+    header = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
+    return b"".join(
+        [
+            *(_SIGNATURE, _chunk(b"IHDR", header)),
+            *(_text(key, str(value)) for key, value in text.items()),
+            _chunk(b"IDAT", packer.compress(lines.tobytes()) + packer.flush()),
+            _END,
+        ]
+    )
+
+
+def _text(key: str, value: str) -> bytes:
+    """A text chunk, tEXt if Latin-1 suffices and iTXt if not."""
+    try:
+        return _chunk(b"tEXt", key.encode("latin-1") + b"\0" + value.encode("latin-1"))
+    except UnicodeEncodeError:
+        return _chunk(b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + value.encode())
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(data, zlib.crc32(kind))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
 
 def read_grey_png(path: Path, shape: tuple[int, int]) -> ByteArray:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
+import zlib
 from typing import TYPE_CHECKING
 
 import dpm
 import numpy as np
 import pytest
+import throughput_encoders as encoders
 from dpm_accuracy import figures
 from dpm_leave_one_out import PRESET, candidates, shipped
 from dpm_truth import LEVEL_DB, true_maps
 from dpm_workload import made_city
+from numcodecs import blosc
 from PIL import Image
 from shapely import affinity
 from shapely.geometry import box
+from throughput import Measured
 
 from rmtools.radio.dpm.solver import DominantPathSolver
 from rmtools.radio.solver import Transmitter
@@ -129,3 +134,34 @@ def test_made_cities_are_alike_at_every_size() -> None:
         for n, count in ((128, 16), (256, 64), (256, 256))
     ]
     assert np.ptp(shares) < 0.06
+
+
+def test_every_way_to_pack_a_map_gives_the_map_back() -> None:
+    """Otherwise the comparison of throughput would compare nothing."""
+    levels = np.random.default_rng(1).integers(0, 9, (40, 30), dtype=np.uint8)
+    for name, way in encoders.png_ways().items():
+        with Image.open(io.BytesIO(way(levels))) as image:
+            assert np.array_equal(np.asarray(image), levels), name
+    for name, deflate in encoders.deflaters(zlib_header=False).items():
+        assert zlib.decompress(deflate(levels.tobytes()), -15) == levels.tobytes(), name
+    loss = levels.astype(np.float32)
+    for name, way in encoders.store_ways().items():
+        assert blosc.decompress(way(loss)) == loss.tobytes(), name
+
+
+def test_projections_share_what_can_be_shared() -> None:
+    """Two processes that take half the time: sixteen cores take a sixteenth, the rest stays."""
+    measured = Measured(
+        recipe="x",
+        maps=10,
+        scenes=2,
+        full_maps=3600,
+        seconds={"radio maps": 8.0, "motion layout": 2.0, "validation": 1.0, "report": 5.0},
+        seconds_of_two={"radio maps": 4.0, "motion layout": 1.0, "validation": 1.0, "report": 5.0},
+        bytes_per_map={"store.zarr": 1.0},
+        checksum_ms_per_map=0.0,
+        fsync_ms_per_map=0.0,
+    )
+    assert measured.efficiency() == 1.0
+    assert measured.projected_hours(1) == pytest.approx((1.0, 0.1))
+    assert measured.projected_hours(16) == pytest.approx((1 / 16, 0.1))

@@ -34,6 +34,19 @@ def test_png_round_trip(levels: np.ndarray, text: str) -> None:
     assert image.text.get("note") == text
 
 
+def test_the_checksums_and_the_order_of_the_chunks_are_those_of_the_format() -> None:
+    """Pillow forgives much; other readers do not."""
+    levels = generator(0, "png").integers(0, 256, (9, 5), dtype=np.uint8)
+    data, at, kinds = grey_png(levels, {"unit": "dB", "sign": "Größe", "note": "→"}), 8, []
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        check = zlib.crc32(data[at + 4 : at + 8 + length])
+        assert struct.unpack(">I", data[at + 8 + length : at + 12 + length]) == (check,)
+        kinds.append(kind.decode())
+        at += 12 + length
+    assert kinds == ["IHDR", "tEXt", "tEXt", "iTXt", "IDAT", "IEND"]
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_damaged_images_are_refused_or_read(data: st.DataObject) -> None:
