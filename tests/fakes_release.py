@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rmtools.release.manifest import ReleaseManifest
+    from rmtools.release.plan import Plan
 
 SETTINGS = [
     "name=tiny-release",
@@ -61,3 +62,9 @@ def release(dataset: Path, out: Path, version: str = "1.0.0", **wishes: Any) -> 
 def files_of(root: Path) -> dict[str, bytes]:
     """Content of every file below a folder."""
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in walk_files(root)}
+
+
+def plan_of(dataset: Path, **wishes: Any) -> Plan:
+    """The plan of a release."""
+    recipe = load_recipe(dataset / "recipe.yaml")
+    return plan_release(dataset, recipe, Wishes("1.0.0", "2026-01-02", About(), **wishes))

@@ -383,10 +383,10 @@ def test_hidden_missing_and_overlapping_members_are_refused(
         "tail": (make_tar([PLAIN], 10**6), shard_of([PLAIN])),
         "none": (make_tar([PLAIN], 0), shard_of([PLAIN])),
         "empty": (b"", shard_of([PLAIN])),
-        "overlap": (make_tar([PLAIN, second]), _moved(both, 512)),
-        "far": (make_tar([PLAIN, second]), _moved(both, 2**49)),
-        "larger": (make_tar([PLAIN]), _sized(shard_of([PLAIN]), 5)),
-        "huge": (make_tar([PLAIN]), _sized(shard_of([PLAIN]), 2**49)),
+        "overlap": (make_tar([PLAIN, second]), _with(both, 1, offset=512)),
+        "far": (make_tar([PLAIN, second]), _with(both, 1, offset=2**49)),
+        "larger": (make_tar([PLAIN]), _with(shard_of([PLAIN]), 0, size=5)),
+        "huge": (make_tar([PLAIN]), _with(shard_of([PLAIN]), 0, size=2**49)),
         "content": (make_tar([("a.png", tarfile.REGTYPE, b"evil")]), shard_of([PLAIN])),
     }
     for case, (tar, shard) in cases.items():
@@ -396,15 +396,9 @@ def test_hidden_missing_and_overlapping_members_are_refused(
         assert not any(files_of(tmp_path / "out")), case
 
 
-def _moved(shard: dict[str, Any], offset: int) -> dict[str, Any]:
+def _with(shard: dict[str, Any], member: int, **values: int) -> dict[str, Any]:
     shard = json.loads(json.dumps(shard))
-    shard["members"][1]["offset"] = offset
-    return shard
-
-
-def _sized(shard: dict[str, Any], size: int) -> dict[str, Any]:
-    shard = json.loads(json.dumps(shard))
-    shard["members"][0]["size"] = size
+    shard["members"][member] |= values
     return shard
 
 
