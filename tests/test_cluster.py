@@ -80,7 +80,7 @@ def test_failures_in_a_row_end_the_run_at_once(processes: DaskProcesses) -> None
 def test_a_dataset_is_the_same_though_workers_and_the_scheduler_are_killed(
     processes: DaskProcesses, tmp_path: Path
 ) -> None:
-    """Both workers are killed once, and the scheduler once; the benchmark chaos.py does more."""
+    """A worker is killed, and the scheduler; the benchmark chaos.py does more."""
     wanted = ["pathloss", "split"]
     run(tmp_path / "calm", small(), stages=wanted)
     root, ended = tmp_path / "wild", threading.Event()
@@ -88,7 +88,7 @@ def test_a_dataset_is_the_same_though_workers_and_the_scheduler_are_killed(
 
     def kill() -> None:
         chooser = random.Random(3)
-        goals = [("worker", 2), ("scheduler", 4), ("worker", 8)]
+        goals = [("worker", 3), ("scheduler", 6)]
         while not ended.wait(0.05):
             if goals and entries(root) >= goals[0][1]:
                 what, _ = goals.pop(0)
@@ -165,6 +165,9 @@ def test_the_scheduler_does_not_come_back(tmp_path: Path, monkeypatch: pytest.Mo
             assert time.monotonic() > began
 
 
+@pytest.mark.filterwarnings(  # jobqueue leaves the pipes of its local jobs to the collector
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 def test_a_slurm_cluster_of_dask_jobqueue_in_its_local_mode() -> None:
     """As docs/scale.md has it, but the jobs are shell scripts that run here."""
     jobqueue = pytest.importorskip("dask_jobqueue")
@@ -173,7 +176,7 @@ def test_a_slurm_cluster_of_dask_jobqueue_in_its_local_mode() -> None:
         "cores": 1,
         "processes": 1,
         "memory": "1GiB",
-        "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
+        "scheduler_options": {"dashboard_address": ":0"},
     }
     with jobqueue.SLURMCluster(walltime="01:00:00", **options) as slurm:
         script = slurm.job_script()

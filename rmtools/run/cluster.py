@@ -113,9 +113,10 @@ class Cluster:
         ------
         RmtoolsError
             Some units could not be made in two attempts while all others are finished; or so many
-            failed in a row that it cannot be the units' fault. Its type is that of the first.
+            failed in a row that it cannot be the units' fault. Its type is that of the first
+            unit, by name, that raised one of ours.
         StorageError
-            The same, where workers died or hung.
+            The same, where all of them died or hung.
         MissingError
             The scheduler is gone and did not come back.
         """
@@ -235,15 +236,18 @@ def _lost_if_broken() -> Iterator[None]:
 
 def _explain(failed: dict[str, BaseException], units: int) -> BaseException:
     """One error for all units that could not be made."""
+    failed = dict(sorted(failed.items()))
     reasons = {unit: _reason(error) for unit, error in failed.items()}
-    first = next(iter(failed.values()))
     if any(reason is None for reason in reasons.values()):
         return next(failed[unit] for unit, reason in reasons.items() if reason is None)
     shown = "; ".join(f"{unit}: {reason}" for unit, reason in list(reasons.items())[:5])
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
-    kind = type(first) if isinstance(first, RmtoolsError) else StorageError
-    if _import_error(first) is not None:
-        kind = MissingError
+    kind: type[RmtoolsError] = StorageError
+    for error in reversed(failed.values()):
+        if _import_error(error) is not None:
+            kind = MissingError
+        elif isinstance(error, RmtoolsError):
+            kind = type(error)
     return kind(
         f"{len(failed)} of {units} units could not be made ({shown}{more}).",
         remedy="All others are kept; the same command tries these again. docs/scale.md says what "
