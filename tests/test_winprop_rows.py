@@ -23,7 +23,8 @@ from rmtools.winprop.rows import (
 )
 
 N_COLUMNS, N_ROWS = 7, 9
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+NUMBER = re.compile(r"[-+]?(\d{1,18}(?!\d)\.?\d*|\.\d+)([eE][-+]?0*(30|[12]?\d)(?!\d)|(?![eE]))")
+"""At most 18 digits in front of the point and powers of ten up to 30: no loss has more."""
 GAP = re.compile(r"[ \t,;]+")
 
 
@@ -54,9 +55,8 @@ def plainly(  # noqa: C901, PLR0911, PLR0912 - every line is a rule of the forma
     """The same with regular expressions, a row at a time."""
     values = np.full((N_COLUMNS, N_ROWS), -np.inf, np.float32)
     height = math.nan
-    for row in re.split(r"[\r\n]+", rows.decode("latin-1").rstrip("\r\n\t \0\x1a")):
+    for line in re.split(r"[\r\n][\r\n\t ]*", rows.decode("latin-1").rstrip("\r\n\t \0\x1a")):
         at, numbers = 0, []
-        line = row.lstrip(" \t") if values.max() > -np.inf else row
         for _ in range(columns - 1):
             found = NUMBER.match(line, at)
             if found is None:
@@ -163,6 +163,8 @@ def test_whatever_is_changed_in_a_file_is_read_as_a_plain_reader_does(
         (b"0.5 0.5 -1.5\r\n0.5 1.5 -1.5.5\r\n", BAD_COLUMNS),
         (b"0.5 0.5 -1.5\r\n0.5 1.5 --.5\r\n", BAD_NUMBER),
         (b"0.5 0.5 -1.5\r\n0.5 1.5 -1:5\r\n", BAD_COLUMNS),
+        (b"0.5 0.5 -1.5 \r\n0.5 1.5 N.C.0.5 2.5 -1.5 \r\n", BAD_COLUMNS),
+        (b"0.5 0.5 -1.5 \r\n0.5 1.5 N.C., \r\n0.5 2.5 -1.5 \r\n", OK),
     ],
 )
 def test_rows_that_are_nearly_as_expected(rows: bytes, problem: int) -> None:

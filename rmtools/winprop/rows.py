@@ -94,8 +94,8 @@ class Form(NamedTuple):
     line_end: np.uint64
 
 
-_NO_FORM = Form(np.uint8(0), 0, _SEVEN, 1.0, 0, np.uint64(0))
-"""What no value has: more than 6 decimals leave no room for a digit and the point."""
+_NO_FORM = Form(np.uint8(0), 0, _SEVEN, 1.0, 0, _ONE)
+"""What no row has: seven decimals leave no room for the point, and nothing of no length is 1."""
 
 
 def no_texts(count: int) -> WordArray:
