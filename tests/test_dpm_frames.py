@@ -12,6 +12,8 @@ from rmtools.city.config import CityConfig
 from rmtools.city.sources import build_scenes
 from rmtools.errors import InputError
 from rmtools.grid import Grid
+from rmtools.radio.dpm.frames import at_transmitter, solve_base
+from rmtools.radio.dpm.labels import copy_labels
 from rmtools.radio.dpm.solver import DominantPathSolver, PreparedScene
 from rmtools.radio.solver import NO_OBSTACLES, Obstacles, Transmitter
 from rmtools.radio.transmitters import PlacementConfig, place_scene
@@ -90,12 +92,19 @@ def test_frames_without_vehicles_are_the_plain_map() -> None:
     assert (frames[1] != plain).any()
 
 
-def test_vehicles_beside_the_transmitter() -> None:
-    """They change where the search starts; such a frame is solved from scratch."""
+@pytest.mark.parametrize(
+    ("gap_m", "hidden"), [(0.1, True), (0.6, True), (1.1, True), (1.5, False), (3.0, False)]
+)
+def test_vehicles_beside_the_transmitter(gap_m: float, *, hidden: bool) -> None:
+    """Where they hide pixels that the search starts with, the frame is solved from scratch."""
     prepared = SOLVER.prepare(scene(*random_city(5), n=96))
-    beside = Obstacles(
-        outlines(np.array([51.0]), np.array([47.5]), np.array([80.0]), VehicleSize())
-    )
+    at = np.array([CENTRE.x + gap_m + VehicleSize().width_m / 2]), np.array([CENTRE.y])
+    beside = Obstacles(outlines(*at, np.array([90.0]), VehicleSize()))
+    source = SOLVER._source(prepared, CENTRE)
+    without = SOLVER._air(prepared, CENTRE, prepared.no_vehicles)
+    base = solve_base(without, source, copy_labels(prepared.labels))
+    air = SOLVER._air(prepared, CENTRE, SOLVER._vehicles(prepared, beside))
+    assert at_transmitter(air, source, base.labels, base.starts) == hidden
     np.testing.assert_array_equal(
         sequence(prepared, [beside])[0], SOLVER.solve(prepared, CENTRE, beside)
     )

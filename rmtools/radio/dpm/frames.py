@@ -22,19 +22,16 @@ import numpy as np
 
 from rmtools.kernel import hot_kernel
 from rmtools.radio.dpm.known import NO_KNOWLEDGE, START, TOUCHED, Knowledge
-from rmtools.radio.dpm.labels import KNOWN, copy_labels, in_order, new_states
+from rmtools.radio.dpm.labels import KNOWN, copy_labels, in_order, new_states, place
 from rmtools.radio.dpm.legs import Legs, Lifts, find_legs, lift, mark_cut_legs
 from rmtools.radio.dpm.queue import Queue, new_queue
 from rmtools.radio.dpm.search import AROUND_WALLS, fill_yards, light, spread
+from rmtools.radio.dpm.vehicles import over_vehicles
+from rmtools.radio.dpm.visibility import STREET
 
 if TYPE_CHECKING:
     from rmtools.radio.dpm.space import Air, Source
-    from rmtools.radio.dpm.vehicles import Vehicles
     from rmtools.types import BoolArray, ByteArray, FloatArray, IntArray, LabelArray
-
-NEAR_PX = 4.0
-"""Vehicles closer to the transmitter than this change where the search starts; such a frame is
-solved from scratch."""
 
 
 class Base(NamedTuple):
@@ -167,8 +164,14 @@ def _take_back(labels: LabelArray, before: LabelArray, nodes: IntArray, found: F
         labels[nodes[i]] = before[nodes[i]]
 
 
-def at_transmitter(source: Source, vehicles: Vehicles) -> bool:
-    """Whether a vehicle changes where the search starts: such a frame is solved from scratch."""
-    discs = vehicles.discs
-    gap = np.hypot(discs[:, 0] - source.at[0], discs[:, 1] - source.at[1]) - discs[:, 2]
-    return bool((gap < NEAR_PX).any())
+@hot_kernel
+def at_transmitter(air: Air, source: Source, labels: LabelArray, starts: IntArray) -> bool:
+    """Whether a vehicle hides nodes with which the search starts from the transmitter.
+
+    Such a frame is solved from scratch.
+    """
+    for p in starts:
+        at = place(air.raster, labels, source.at, p)
+        if over_vehicles(air.vehicles, source.at, STREET, at, int(labels[p].kind))[0] >= 0.0:
+            return True
+    return False

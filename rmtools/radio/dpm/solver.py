@@ -284,7 +284,7 @@ class DominantPathSolver:
         copy_labels(base.labels, labels)
         for k, vehicles in enumerate(frames):
             air = self._air(prepared, transmitter, vehicles)
-            if at_transmitter(source, vehicles):
+            if at_transmitter(air, source, base.labels, base.starts):
                 from_scratch = copy_labels(prepared.labels)
                 path_search(air, source, from_scratch)
                 cut_legs(air, source, base, lifts)
