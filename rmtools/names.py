@@ -27,14 +27,14 @@ def check_name(name: str) -> str:
     ------
     ValueError
         It is empty, absolute, longer than :data:`MAX_NAME` characters, or has a part ``..``, a
-        backslash or a character that ends or hides a line.
+        backslash, a control character or half of a surrogate pair, which no file can be called.
     """
     path = PurePosixPath(name)
     if not name or len(name) > MAX_NAME:
         raise ValueError(f"a name of {len(name)} characters, allowed are 1 to {MAX_NAME}")
     if path.is_absolute() or ".." in path.parts or "\\" in name or name[1:2] == ":":
         raise ValueError(f"the name {name!r} leads out of its folder")
-    if any(ord(character) < 32 for character in name):
+    if any(ord(character) < 32 or "\ud800" <= character <= "\udfff" for character in name):
         raise ValueError(f"the name {name!r} holds control characters")
     return name
 

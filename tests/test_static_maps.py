@@ -156,7 +156,7 @@ def test_verbs_that_show_something_show_them(still: Path, tmp_path: Path) -> Non
     assert done.exit_code != 0
     assert "Traceback" not in done.output
     report = (still / "report.html").read_text()
-    assert "Maps: without vehicles." in report
+    assert "seen from 2 transmitters each, without vehicles." in report
     assert "has not been simulated" not in report
 
 

@@ -51,6 +51,8 @@ def header(material: Material) -> str:
             f"({counted(sizes.frame, 'frame')} at {1 / FRAME_INTERVAL_S:g} Hz, "
             f"{_trajectories(sizes.traj)} per scene)"
         )
+    if store.has("pathloss_static"):
+        text += ", and without them" if sizes.frame else ", without vehicles"
     text += "."
     text += _solver_words(store.solver or None)
     if material.statistics.empty:

@@ -28,7 +28,6 @@ T = TypeVar("T")
 LOCAL = "local"
 """The address that stands for a cluster on this machine, started for the run."""
 
-ROUNDS = 2
 FAILURES_IN_A_ROW = 10
 _FIRST_PATIENCE_S = 30.0
 _PATIENCE_S = 600.0
@@ -120,13 +119,15 @@ class Cluster:
         MissingError
             The scheduler is gone and did not come back.
         """
-        left = list(units)
-        for _ in range(ROUNDS):
-            failed = self._round(work, left, on_done)
-            if not failed:
-                return
-            left = list(failed)
-        raise _explain(failed, len(units))
+        from distributed import KilledWorker
+
+        failed = self._round(work, units, on_done)
+        killers = [unit for unit, error in failed.items() if isinstance(error, KilledWorker)]
+        failed = self._round(work, [unit for unit in failed if unit not in killers], on_done)
+        for unit in killers:  # each alone, so that none answers for what another one does
+            failed |= self._round(work, [unit], on_done)
+        if failed:
+            raise _explain(failed, len(units))
 
     def _round(
         self, work: Callable[[str], T], units: Sequence[str], on_done: Callable[[str, T], None]

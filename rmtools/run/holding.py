@@ -1,8 +1,8 @@
 """One run at a time: who holds a dataset folder.
 
 On one machine a lock is enough. Workers of a cluster outlive the run that started them, so every
-run also writes a new token into the folder, and a unit is only written while its run's token is
-there: work that comes late, for a run that is gone, changes nothing.
+run also has a token of its own in the folder while it lasts, and a unit is only written while that
+is there: work that comes late, for a run that is gone, changes nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def working_in(root: Path) -> Iterator[str]:
     with held:
         token = uuid.uuid4().hex
         write_text(root / RUN_NAME, token)
-        yield token
+        try:
+            yield token
+        finally:
+            (root / RUN_NAME).unlink(missing_ok=True)
 
 
 def require_held(root: Path, token: str) -> None:
@@ -64,14 +67,14 @@ def require_held(root: Path, token: str) -> None:
     Raises
     ------
     BusyError
-        A later run has taken the folder, or this machine sees another folder under its name.
+        The run has ended, or this machine sees another folder under its name.
     """
     path = root / RUN_NAME
     try:
         present = path.read_text()
     except FileNotFoundError as error:
         raise BusyError(
-            "this worker does not see the dataset of the run it works for.",
+            "the run that this work is for has ended, or its folder is not seen from here.",
             where=root,
             remedy="All workers need the folder under the same path, on a shared file system.",
         ) from error
