@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SOLVER = DominantPathSolver("radiomapseer")
-BEST_OF = 3
+BEST_OF = 9
 SIZES = (128, 256, 384, 512, 768, 1024)
 COUNTS = (9, 25, 64, 144, 256, 400)
 REFERENCE_SIZES = (64, 128)
