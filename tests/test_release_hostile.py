@@ -312,7 +312,7 @@ def shard_of(members: list[TarMember], paths: list[str] | None = None) -> dict[s
 
 def tarred(honest: ReleaseManifest, root: Path, tar: bytes, shard: dict[str, Any]) -> Path:
     """A release of one tar file, its index and manifest right about every byte."""
-    index = to_json({"kind": "shards", "format": 1, "shards": [shard]})
+    index = '{"format": 1, "kind": "shards", "shards": [\n' + json.dumps(shard) + "\n]}\n"
     return forged(honest, root, {"shards/x-000000.tar": tar, INDEX_NAME: index.encode()})
 
 

@@ -15,13 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from rmtools.errors import InputError
-from rmtools.files import MAX_JSON_BYTES, read_bytes
-from rmtools.release.manifest import CHECKSUMS_NAME, MANIFEST_NAME, ReleaseManifest
+from rmtools.files import read_bytes
+from rmtools.release.item_lines import MAX_BYTES
+from rmtools.release.manifest import CHECKSUMS_NAME, MANIFEST_NAME, MAX_FILES, ReleaseManifest
 from rmtools.release.names import check_name, check_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from rmtools.release.manifest import ReleasedFile
 
 BLOCK_BYTES = 2**20
 _AHEAD = 32  # files that wait for each thread: bounds memory, never idles
@@ -50,7 +53,10 @@ def read_checksums(root: Path) -> dict[str, str]:
     if path.is_symlink():
         raise InputError("it is a link.", where=path, remedy="Restore the file from another copy.")
     try:
-        lines = read_bytes(path, MAX_JSON_BYTES).decode().splitlines()
+        text = read_bytes(path, MAX_BYTES).decode().removesuffix("\n")
+        if text.count("\n") > MAX_FILES:
+            raise ValueError(f"more than {MAX_FILES:,} lines")
+        lines = text.split("\n") if text else []
         matches = [_LINE.fullmatch(line) for line in lines]
         found = [(match[2], match[1]) for match in matches if match]
         check_together(check_name(name) for name, _ in found)
@@ -67,6 +73,27 @@ def read_checksums(root: Path) -> dict[str, str]:
             remedy="Restore it from another copy of the release.",
         )
     return dict(found)
+
+
+def read_listed(root: Path, file: ReleasedFile, max_bytes: int) -> bytes:
+    """Content of a file of a release, if it is the one of the manifest.
+
+    Raises
+    ------
+    InputError
+        Missing, larger than allowed, a link, or another content.
+    """
+    path = root / file.path
+    if path.is_symlink():
+        raise InputError("it is a link.", where=path, remedy="Restore the file from another copy.")
+    data = read_bytes(path, max_bytes)
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise InputError(
+            "the file is not the one of the manifest: its content has another SHA-256.",
+            where=path,
+            remedy="`rmtools verify RELEASE --repair FROM` fetches it from another copy.",
+        )
+    return data
 
 
 def digest_of_list(files: Iterable[tuple[str, str]]) -> str:

@@ -130,11 +130,8 @@ def collect(space: Workspace, layouts: Sequence[Layout]) -> list[SourceFile]:
     }
     places = [SCENES_NAME, SPLIT_NAME, REPORT_NAME, *(_PLACES[name] for name in layouts)]
     found = [file for place in places for file in _below(space.root, place, known)]
-    lost = [
-        name
-        for name in known
-        if name.split("/")[0] in places and name not in {file.path for file in found}
-    ]
+    present = {file.path for file in found}
+    lost = [name for name in known.keys() - present if name.split("/")[0] in places]
     if lost:
         raise InputError(
             f"the file is gone ({len(lost)} are).",
