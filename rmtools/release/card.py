@@ -171,8 +171,9 @@ def _files(edition: Edition) -> str:
     where = f"Layouts: {', '.join(edition.layouts)}. "
     if edition.shards:
         where += (
-            f"They lie in {len(edition.shards)} tar files below `{SHARDS_FOLDER}/`, named for "
-            "WebDataset; `rmtools release unpack` restores them as they were. "
+            f"Those of many files lie in {len(edition.shards)} tar files below "
+            f"`{SHARDS_FOLDER}/`, named for WebDataset, and are counted one by one below; "
+            "`rmtools release unpack` restores them as they were. "
         )
     where += "`index/` has a table for every set with one row for every radio map and its files."
     return f"{where}\n\n{table}"

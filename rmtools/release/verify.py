@@ -309,11 +309,16 @@ class _Notes:
                 handle.write("".join(f"{line}\n" for line in lines))
 
     def __enter__(self) -> None:
-        if self._path is not None and not self._found:
-            self._path.unlink(missing_ok=True)
+        if not self._found:
+            self._forget()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._write()
-        elif self._path is not None:
-            self._path.unlink(missing_ok=True)
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._path is not None:
+            with contextlib.suppress(OSError):  # a cache that cannot be written
+                self._path.unlink(missing_ok=True)
