@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import stat
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from rmtools.errors import InputError
 from rmtools.files import read_bytes
-from rmtools.release.item_lines import MAX_BYTES
-from rmtools.release.manifest import CHECKSUMS_NAME, MANIFEST_NAME, MAX_FILES, ReleaseManifest
-from rmtools.release.names import check_name, check_together
+from rmtools.release.manifest import MANIFEST_NAME, ReleaseManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2**20
 _AHEAD = 32  # files that wait for each thread: bounds memory, never idles
-_LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,40 +35,6 @@ def checksums_text(manifest: ReleaseManifest) -> str:
     sums = {file.path: file.sha256 for file in manifest.files}
     sums[MANIFEST_NAME] = hashlib.sha256(manifest.text().encode()).hexdigest()
     return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
-
-
-def read_checksums(root: Path) -> dict[str, str]:
-    """Digests by name, for a release whose manifest is broken.
-
-    Raises
-    ------
-    InputError
-        Missing, not of this form, or a name leads out of the release.
-    """
-    path = root / CHECKSUMS_NAME
-    if path.is_symlink():
-        raise InputError("it is a link.", where=path, remedy="Restore the file from another copy.")
-    try:
-        text = read_bytes(path, MAX_BYTES).decode().removesuffix("\n")
-        if text.count("\n") > MAX_FILES:
-            raise ValueError(f"more than {MAX_FILES:,} lines")
-        lines = text.split("\n") if text else []
-        matches = [_LINE.fullmatch(line) for line in lines]
-        found = [(match[2], match[1]) for match in matches if match]
-        check_together(check_name(name) for name, _ in found)
-    except ValueError as error:
-        raise InputError(
-            f"not a list of checksums ({error}).",
-            where=path,
-            remedy="Restore it from another copy of the release.",
-        ) from error
-    if len(found) != len(lines):
-        raise InputError(
-            f"line {matches.index(None) + 1} is not a checksum and a name.",
-            where=path,
-            remedy="Restore it from another copy of the release.",
-        )
-    return dict(found)
 
 
 def read_listed(root: Path, file: ReleasedFile, max_bytes: int) -> bytes:

@@ -29,7 +29,7 @@ _ZEROS = "0" * 64
 # the list on the outermost level; deeper ones stand further to the right
 _NO_FILES = '\n "files": []'
 _FILES_BEGIN, _FILES_END = '\n "files": [\n', "\n ]"
-_MAX_LINE_BYTES = MAX_NAME_BYTES + 500
+MAX_LINE_BYTES = MAX_NAME_BYTES + 500
 MAX_FILE_BYTES = 2**50
 
 VERSION_PATTERN = r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$"
@@ -158,7 +158,7 @@ def _parse(data: bytes) -> ReleaseManifest:
     before, _, rest = data.partition(_FILES_BEGIN.encode())
     lines, _, after = rest.partition(_FILES_END.encode())
     try:
-        files = read_items(lines, ReleasedFile, MAX_FILES, _MAX_LINE_BYTES)
+        files = read_items(lines, ReleasedFile, MAX_FILES, MAX_LINE_BYTES)
     except ValueError as error:
         raise ValueError(f"files.{error}") from error
     head = before + _NO_FILES.encode() + after if files else data
