@@ -177,14 +177,14 @@ def test_both_lists_cut_off_prove_what_is_left(share: float, copy: Path, sound: 
 
 
 def test_the_manifest_is_mended_before_the_sums(copy: Path, sound: Path) -> None:
-    for name in ("manifest.json", "SHA256SUMS"):
-        (copy / name).write_bytes((copy / name).read_bytes().replace(b"0", b"1", 1))
+    path = copy / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"release"', b'"relaase"', 1))
+    path = copy / "SHA256SUMS"
+    path.write_bytes(b"0" * 8 + path.read_bytes()[8:])
     report = verify(copy)
-    mended, failed = repair(copy, str(sound), report)
-    if set(mended) == {"manifest.json", "SHA256SUMS"}:
-        assert files_of(copy) == files_of(sound)
-    else:
-        assert failed
+    assert problems(report) == {"manifest.json": "altered", "SHA256SUMS": "altered"}
+    assert repair(copy, str(sound), report) == (["manifest.json", "SHA256SUMS"], {})
+    assert files_of(copy) == files_of(sound)
 
 
 def test_without_both_lists_nothing_can_be_proven(copy: Path) -> None:
