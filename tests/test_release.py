@@ -364,6 +364,19 @@ def test_a_document_without_attribution_stops_the_release(
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize("lost", CREDITED)
+def test_each_of_them_is_looked_at(lost: str, released: Path, tmp_path: Path) -> None:
+    from rmtools.release.licences import check_documents
+
+    for name in CREDITED:
+        text = (released / name).read_text()
+        (tmp_path / name).write_text(text.replace(OSM, "nobody") if name == lost else text)
+    words = read_manifest(released).attribution
+    with pytest.raises(InvalidDatasetError, match="is missing") as caught:
+        check_documents(tmp_path, words, list(CREDITED))
+    assert caught.value.where == tmp_path / lost
+
+
 def test_an_attribution_may_have_any_characters(release_dataset: Path, tmp_path: Path) -> None:
     from rmtools.release import card, licences
 

@@ -154,6 +154,17 @@ def test_a_release_is_not_released_again(release_dataset: Path, tmp_path: Path) 
     assert verify(tmp_path / "r").ok
 
 
+def test_a_store_at_a_url_is_not_released_but_its_layouts_are(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    dataset = copy_dataset(release_dataset, tmp_path / "d")
+    shutil.move(dataset / "store.zarr", tmp_path / "bucket/store.zarr")
+    (dataset / "store.url").write_text((tmp_path / "bucket/store.zarr").as_uri() + "\n")
+    with pytest.raises(RecipeError, match=r"bucket/store\.zarr; a release is made of files"):
+        plan_of(dataset, layouts=["store"])
+    assert plan_of(dataset).files == plan_of(release_dataset).files
+
+
 def test_links_that_cannot_be_made_are_explained(
     release_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -71,18 +72,23 @@ def _configs(edition: Edition) -> list[dict[str, Any]]:
         {
             "config_name": "index",
             "default": True,
-            "data_files": [{"split": name, "path": table_name(name)} for name in names],
+            "data_files": [{"split": _word(name), "path": table_name(name)} for name in names],
         }
     ]
     for layout in sorted({shard.split("/")[1].split("-")[0] for shard in edition.shards}):
         files = [
-            {"split": name, "path": f"{SHARDS_FOLDER}/{layout}-{name}-*.tar"}
+            {"split": _word(name), "path": f"{SHARDS_FOLDER}/{layout}-{name}-[0-9]*.tar"}
             for name in names
             if any(s.startswith(f"{SHARDS_FOLDER}/{layout}-{name}-") for s in edition.shards)
         ]
         if files:
             configs.append({"config_name": layout, "data_files": files})
     return configs
+
+
+def _word(set_name: str) -> str:
+    """Name of a set as Hugging Face takes it: letters, digits and underscores."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", set_name)
 
 
 def _body(edition: Edition) -> str:
