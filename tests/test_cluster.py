@@ -153,7 +153,7 @@ def test_work_for_a_run_that_is_gone_changes_nothing(tmp_path: Path) -> None:
         replace(late, token=token, version="0.0")("000")
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "no-port", "tcp://h"])
 def test_no_scheduler_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "_FIRST_PATIENCE_S", 0.0)
     with pytest.raises(MissingError, match="no Dask scheduler answers"), Cluster(address):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import re
@@ -24,8 +25,10 @@ from rmtools.errors import (
     RecipeError,
 )
 from rmtools.files import sha256_file
-from rmtools.release.about import Creator, read_about
+from rmtools.release import citation, croissant, datasheet
+from rmtools.release.about import About, Creator, read_about
 from rmtools.release.answers import release_info
+from rmtools.release.edition import Edition
 from rmtools.release.licences import require_attribution
 from rmtools.release.manifest import BrokenManifestError, read_manifest
 from rmtools.release.release import CREDITED
@@ -278,6 +281,8 @@ def test_the_maintainer_is_cited(release_dataset: Path, tmp_path: Path) -> None:
     "text",
     [
         "titel: x\n",
+        "keywords: [a, b, a]\n",
+        "creators: [{name: A group, given_names: Aino}]\n",
         "doi: nonsense\n",
         "title: !!python/name:os.system x\n",
         "a: &a [*a]\n",
@@ -357,6 +362,51 @@ def test_a_document_without_attribution_stops_the_release(
     with pytest.raises(InvalidDatasetError, match="attribution"):
         release(release_dataset, tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("lost", CREDITED)
+def test_each_of_them_is_looked_at(lost: str, released: Path, tmp_path: Path) -> None:
+    from rmtools.release.licences import check_documents
+
+    for name in CREDITED:
+        text = (released / name).read_text()
+        (tmp_path / name).write_text(text.replace(OSM, "nobody") if name == lost else text)
+    words = read_manifest(released).attribution
+    with pytest.raises(InvalidDatasetError, match="is missing") as caught:
+        check_documents(tmp_path, words, list(CREDITED))
+    assert caught.value.where == tmp_path / lost
+
+
+def test_an_attribution_may_have_any_characters(release_dataset: Path, tmp_path: Path) -> None:
+    from rmtools.release import card, licences
+
+    edition = Edition(
+        "x", "1.0.0", "2026-01-02", plan_of(release_dataset).facts, About(), ("motion",)
+    )
+    words = """Müller & Sohn <m@example.org>, "maps" 'n\\a' | 100 %"""
+    facts = edition.facts.model_copy(update={"attribution": [words]})
+    edition = dataclasses.replace(edition, facts=facts)
+    texts = {
+        card.FILE_NAME: card.card_text(edition),
+        licences.FILE_NAME: licences.licence_text({}, facts),
+        croissant.FILE_NAME: croissant.croissant_text(edition, []),
+        citation.CITATION_NAME: citation.citation_text(edition),
+        citation.DATACITE_NAME: citation.datacite_text(edition),
+        citation.ZENODO_NAME: citation.zenodo_text(edition),
+        datasheet.FILE_NAME: datasheet.datasheet_text(edition),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    licences.check_documents(tmp_path, [words], list(texts))
+    with pytest.raises(InvalidDatasetError, match="attribution"):
+        licences.check_documents(tmp_path, [words + "!"], list(texts))
+
+
+def test_bibtex_can_be_set() -> None:
+    about = About(title="100% of {x} & y_z", creators=[Creator(name="Stadt und Land")])
+    edition = Edition("x", "1.0.0", "2026-01-02", None, about, ())  # type: ignore[arg-type] # unused
+    assert r"title     = {100\% of \{x\} \& y\_z}" in edition.bibtex
+    assert "author    = {{Stadt und Land}}" in edition.bibtex  # not a family called Land
 
 
 def test_a_manifest_with_one_other_byte_is_refused(released: Path, tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from fakes_release import MAPS, copy_dataset, release
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmtools.errors import RecipeError
+from rmtools.errors import InputError, RecipeError
 from rmtools.release.about import About
 from rmtools.release.changes import Changes, Content, compare, diff, require_version
+from rmtools.release.manifest import LayerName
 from rmtools.run.recipe import load_recipe
 from rmtools.run.runner import run
 
@@ -46,6 +47,9 @@ def content(
         (content(sets={0: "val"}), "major"),
         (content({"m": ("maps", "2")}), "major"),
         (content({"m": ("maps", "2"), "n": ("maps", "1")}), "major"),
+        (content({"s": ("split", "1")}), "patch"),
+        (content({"n": ("environment", "1")}), "minor"),
+        (content({"n": ("mixed", "1")}), "minor"),
         (Content({"d": ("documents", "1")}, content().sets), "major"),
         (Content(content().files, {}), "major"),
     ],
@@ -56,9 +60,30 @@ def test_which_change_forces_which_version(new: Content, step: str) -> None:
     assert bool(found.reasons) == (step != "none")
 
 
+@pytest.mark.parametrize("layer", get_args(LayerName))
+def test_every_layer_but_the_texts_may_only_grow(layer: str) -> None:
+    text = layer in ("documents", "split")
+    old = content({"f": (layer, "1")})
+    for new in (content({"f": (layer, "2")}), content()):
+        assert compare(old, new, "x", "y").step == ("patch" if text else "major")
+    assert compare(content(), old, "x", "y").step == ("patch" if text else "minor")
+
+
+def test_a_damaged_index_or_change_log_of_the_previous_release_is_not_believed(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    for name in ("index/train.csv", "CHANGELOG.md"):
+        old = tmp_path / name.replace("/", "_")
+        release(release_dataset, old)
+        lines = (old / name).read_text().splitlines(keepends=True)
+        (old / name).write_text("".join(lines[:-1]))
+        with pytest.raises(InputError, match="SHA-256"):
+            release(release_dataset, tmp_path / "new", "1.0.1", previous=old)
+
+
 files = st.dictionaries(
     st.sampled_from("abcd"),
-    st.tuples(st.sampled_from(["maps", "documents"]), st.sampled_from("12")),
+    st.tuples(st.sampled_from(["maps", "documents", "split"]), st.sampled_from("12")),
 )
 maps = st.dictionaries(
     st.tuples(*map(st.just, MAP[:4]), st.integers(0, 3)),

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from rmtools.errors import InputError, StorageError
 from rmtools.files import to_json
-from rmtools.release.checksums import checksums_text, read_checksums
+from rmtools.release.checksums import checksums_text
 from rmtools.release.manifest import (
     BrokenManifestError,
     ReleasedFile,
@@ -29,6 +29,7 @@ from rmtools.release.manifest import (
 )
 from rmtools.release.names import check_name, check_together
 from rmtools.release.repair import repair
+from rmtools.release.salvage import salvage
 from rmtools.release.shards import INDEX_NAME, Member, Shard, ShardIndex
 from rmtools.release.unpack import unpack
 from rmtools.release.verify import verify
@@ -146,10 +147,7 @@ def test_a_manifest_with_such_a_name_is_not_read(
     with pytest.raises(BrokenManifestError, match="files"):
         read_manifest(tmp_path)
     (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n")
-    with pytest.raises(InputError):
-        read_checksums(tmp_path)
-    with pytest.raises(InputError):
-        verify(tmp_path)
+    assert name not in salvage(tmp_path).files
 
 
 @pytest.mark.parametrize(
@@ -312,7 +310,7 @@ def shard_of(members: list[TarMember], paths: list[str] | None = None) -> dict[s
 
 def tarred(honest: ReleaseManifest, root: Path, tar: bytes, shard: dict[str, Any]) -> Path:
     """A release of one tar file, its index and manifest right about every byte."""
-    index = to_json({"kind": "shards", "format": 1, "shards": [shard]})
+    index = '{"format": 1, "kind": "shards", "shards": [\n' + json.dumps(shard) + "\n]}\n"
     return forged(honest, root, {"shards/x-000000.tar": tar, INDEX_NAME: index.encode()})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -101,6 +103,77 @@ def test_what_lies_there_is_not_overwritten(release_dataset: Path, tmp_path: Pat
         release(release_dataset, tmp_path / "r", "2.0.0")
     assert files_of(tmp_path / "r") == before
     assert release(release_dataset, tmp_path / "r").sha256 == first.sha256  # up to date
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "release/image.png", "stage/key.json"])
+def test_a_folder_that_is_no_unfinished_release_is_left_alone(
+    name: str, release_dataset: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "r.partial" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    before = files_of(tmp_path)
+    with pytest.raises(RecipeError, match="no unfinished release"):
+        release(release_dataset, tmp_path / "r")
+    assert files_of(tmp_path) == before
+    shutil.rmtree(tmp_path / "r.partial")
+    release(release_dataset, tmp_path / "r")
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    release(release_dataset, tmp_path / "r")  # up to date, and tidies up behind itself
+    assert mine.read_text() == "mine"
+
+
+def test_a_release_that_was_killed_after_its_last_step_is_tidied_up(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    release(release_dataset, tmp_path / "r")
+    state = tmp_path / "r.partial/state"
+    state.mkdir(parents=True)
+    release(release_dataset, tmp_path / "r")
+    assert not state.parent.exists()
+
+
+@pytest.mark.parametrize("place", ["r", "motion/r", "scenes/../r"])
+def test_a_release_does_not_lie_in_its_dataset(
+    place: str, release_dataset: Path, tmp_path: Path
+) -> None:
+    before = sorted(files_of(release_dataset))
+    (tmp_path / "link").symlink_to(release_dataset)
+    for dataset in (release_dataset, tmp_path / "link"):
+        with pytest.raises(RecipeError, match="inside the dataset"):
+            release(release_dataset, dataset / place)
+    assert sorted(files_of(release_dataset)) == before
+
+
+def test_a_release_is_not_released_again(release_dataset: Path, tmp_path: Path) -> None:
+    release(release_dataset, tmp_path / "r")
+    with pytest.raises(InputError, match="a release already"):
+        release(tmp_path / "r", tmp_path / "s", "1.0.1")
+    assert not (tmp_path / "r/store.zarr").exists()
+    assert verify(tmp_path / "r").ok
+
+
+def test_a_store_at_a_url_is_not_released_but_its_layouts_are(
+    release_dataset: Path, tmp_path: Path
+) -> None:
+    dataset = copy_dataset(release_dataset, tmp_path / "d")
+    shutil.move(dataset / "store.zarr", tmp_path / "bucket/store.zarr")
+    (dataset / "store.url").write_text((tmp_path / "bucket/store.zarr").as_uri() + "\n")
+    with pytest.raises(RecipeError, match=r"bucket/store\.zarr; a release is made of files"):
+        plan_of(dataset, layouts=["store"])
+    assert plan_of(dataset).files == plan_of(release_dataset).files
+
+
+def test_links_that_cannot_be_made_are_explained(
+    release_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", link)
+    with pytest.raises(StorageError, match="--link"):
+        make_release(plan_of(release_dataset), tmp_path / "r", link=True)
 
 
 def test_two_at_once_is_one_too_many(release_dataset: Path, tmp_path: Path) -> None:
@@ -231,8 +304,13 @@ def test_on_the_command_line(release_dataset: Path, tmp_path: Path) -> None:
     assert found["step"] == "patch"
     assert found["layers"]["maps"] == {"added": 0, "removed": 0, "altered": 0, "same": 2 * MAPS}
     run("release", "unpack", shards, tmp_path / "u")
-    unpacked, original = files_of(tmp_path / "u/motion"), files_of(data / "motion")
-    assert unpacked == {k: v for k, v in original.items() if k != "dataset.json"}
+    assert files_of(tmp_path / "u") == {
+        f"motion/{name}": content for name, content in files_of(data / "motion").items()
+    }
+    (tmp_path / "u/motion/dataset.json").write_text("broken")
+    assert (
+        json.loads(run("release", "unpack", shards, tmp_path / "u", "--json").stdout)["files"] == 1
+    )
     assert "is what was released" in run("verify", shards).stdout
     victim = next(shards.glob("shards/*.tar"))
     victim.write_bytes(victim.read_bytes()[:-1])

@@ -137,6 +137,56 @@ def test_either_of_the_two_lists_can_be_lost(name: str, copy: Path, sound: Path)
     assert files_of(copy) == files_of(sound)
 
 
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_bit_of_both_lists_and_of_a_file_is_named_and_nothing_else(
+    data: st.DataObject, sound: Path
+) -> None:
+    lists = ["manifest.json", "SHA256SUMS"]
+    victim = data.draw(st.sampled_from(sorted(files_of(sound).keys() - set(lists))))
+    original = {name: (sound / name).read_bytes() for name in (*lists, victim)}
+    try:
+        for name, content in original.items():
+            bit = data.draw(st.integers(0, 8 * len(content) - 1))
+            broken = bytearray(content)
+            broken[bit // 8] ^= 1 << (bit % 8)
+            (sound / name).write_bytes(broken)
+        found = problems(verify(sound))
+        assert found.pop("manifest.json") == "altered"
+        assert found.pop("SHA256SUMS", "altered") == "altered"
+        assert found == {victim: "altered"}
+    finally:
+        for name, content in original.items():
+            (sound / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_both_lists_cut_off_prove_what_is_left(share: float, copy: Path, sound: Path) -> None:
+    (copy / "SHA256SUMS").unlink()
+    path = copy / "manifest.json"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    report = verify(copy)
+    known = {f.path for f in read_manifest(sound).files if f.path not in problems(report)}
+    assert len(known) == report.read > 10
+    assert set(problems(report).values()) <= {"altered", "missing", "extra"}
+    shutil.copy(sound / "manifest.json", path)
+    mended, failed = repair(copy, str(sound), verify(copy))
+    assert (mended, failed) == (["SHA256SUMS"], {})
+
+
+def test_the_manifest_is_mended_before_the_sums(copy: Path, sound: Path) -> None:
+    path = copy / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"release"', b'"relaase"', 1))
+    path = copy / "SHA256SUMS"
+    path.write_bytes(b"0" * 8 + path.read_bytes()[8:])
+    report = verify(copy)
+    assert problems(report) == {"manifest.json": "altered", "SHA256SUMS": "altered"}
+    assert repair(copy, str(sound), report) == (["manifest.json", "SHA256SUMS"], {})
+    assert files_of(copy) == files_of(sound)
+
+
 def test_without_both_lists_nothing_can_be_proven(copy: Path) -> None:
     (copy / "manifest.json").write_text("{}")
     (copy / "SHA256SUMS").unlink()

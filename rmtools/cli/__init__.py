@@ -55,6 +55,8 @@ def main() -> None:
     except network_errors() as error:
         explained = from_network_error(error)
         _end(str(explained), explained.exit_code)
+    except KeyboardInterrupt:  # before a verb had begun; typer looks after it from there on
+        _end("stopped.", ExitCode.INTERRUPTED)
 
 
 def _end(message: str, code: ExitCode) -> None:

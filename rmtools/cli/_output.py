@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rmtools.errors import ExitCode
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
@@ -26,6 +29,16 @@ def printable(text: str) -> str:
 def say(text: str) -> None:
     """Tell the person something that is not the result."""
     typer.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """End with the documented exit code and a sentence when Ctrl-C is pressed."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        say("error: stopped. The same command continues from here.")
+        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
 
 
 def hint(command: str) -> None:

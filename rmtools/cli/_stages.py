@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rmtools.cli._output import result
-from rmtools.errors import ExitCode
+from rmtools.cli._output import result, stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,23 +119,19 @@ def carry_out(
     from rmtools.store_place import read_url
 
     processes = workers or os.cpu_count() or 1
-    try:
-        with Progress() as progress:
-            summaries = run(
-                root,
-                recipe,
-                stages=stages,
-                workers=processes,
-                executor=None
-                if scheduler is None
-                else Cluster(scheduler, workers=processes, limit_s=unit_limit_s, say=progress.say),
-                store_url=store_url,
-                overwrite=overwrite,
-                progress=progress,
-            )
-    except KeyboardInterrupt as interrupt:
-        typer.echo("error: stopped. The same command continues from here.", err=True)
-        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
+    with stoppable(), Progress() as progress:
+        summaries = run(
+            root,
+            recipe,
+            stages=stages,
+            workers=processes,
+            executor=None
+            if scheduler is None
+            else Cluster(scheduler, workers=processes, limit_s=unit_limit_s, say=progress.say),
+            store_url=store_url,
+            overwrite=overwrite,
+            progress=progress,
+        )
     remote = {} if (url := read_url(root)) is None else {"store": str(url)}
     present = {name: str(path) for name, path in paths.items() if path.exists()} | remote
     result(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from rmtools.cli._output import Json, hint, printable, result, say
+from rmtools.cli._output import Json, hint, printable, result, stoppable
 from rmtools.cli._stages import Dataset, stored_recipe
 from rmtools.errors import ExitCode
 
@@ -97,19 +98,16 @@ def make(
         shard_bytes=shard_mb * 1_000_000,
         previous=previous,
     )
-    plan = plan_release(dataset, stored_recipe(dataset), wishes)
+    with stoppable():
+        plan = plan_release(dataset, stored_recipe(dataset), wishes)
     if dry_run:
         value = _planned(plan)
         result(value, [f"{key:<12} {item}" for key, item in value.items()], as_json=as_json)
         return
-    try:
-        with Progress() as progress:
-            done = make_release(
-                plan, out, threads=jobs or os.cpu_count() or 1, link=link, progress=progress
-            )
-    except KeyboardInterrupt as interrupt:
-        say("error: stopped. The same command continues from here.")
-        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
+    with stoppable(), Progress() as progress:
+        done = make_release(
+            plan, out, threads=jobs or os.cpu_count() or 1, link=link, progress=progress
+        )
     manifest = done.manifest
     value = {
         "path": str(out),
@@ -122,7 +120,7 @@ def make(
         "made_now": done.made_now,
     }
     result(value, [f"{key:<9} {item}" for key, item in value.items()], as_json=as_json)
-    hint(f"rmtools verify {out}, or rmtools info {out}")
+    hint(f"rmtools verify {quote(str(out))}, or rmtools info {quote(str(out))}")
 
 
 def _day(date: str | None) -> str:
@@ -199,7 +197,8 @@ def unpack(
     """Write the files of a release's tar files as they lie in the layout."""
     from rmtools.release.unpack import unpack as write
 
-    count = write(release, out, threads=jobs or os.cpu_count() or 1)
+    with stoppable():
+        count = write(release, out, threads=jobs or os.cpu_count() or 1)
     result({"path": str(out), "files": count}, [f"{count:,} files in {out}"], as_json=as_json)
 
 
@@ -232,7 +231,8 @@ def verify(
     report = _verified(path, share, seed, threads, state)
     value, lines = report.model_dump(mode="json"), _verify_lines(report)
     if repair is not None and not report.ok:
-        mended, failed = mend(path, repair, report, threads=threads)
+        with stoppable():
+            mended, failed = mend(path, repair, report, threads=threads)
         lines += [f"mended     {name}" for name in mended]
         lines += [f"NOT mended {name}: {why}" for name, why in sorted(failed.items())]
         value = {"before": value, "mended": mended, "failed": failed}
@@ -241,8 +241,8 @@ def verify(
         lines += _verify_lines(report)
     result({"ok": report.ok, **value}, lines, as_json=as_json)
     if not report.ok:
-        if repair is None:
-            hint(f"rmtools verify {path} --repair ANOTHER_COPY")
+        if repair is None and any(item.problem != "extra" for item in report.findings):
+            hint(f"rmtools verify {quote(str(path))} --repair ANOTHER_COPY")
         raise typer.Exit(ExitCode.ALTERED)
 
 
@@ -253,15 +253,8 @@ def _verified(
     from rmtools.release.verify import verify as check
     from rmtools.run.progress import Progress
 
-    try:
-        with Progress() as progress:
-            report = check(
-                path, subset=share, seed=seed, threads=threads, state=state, progress=progress
-            )
-    except KeyboardInterrupt as interrupt:
-        say("error: stopped. The same command continues from here.")
-        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
-    return report
+    with stoppable(), Progress() as progress:
+        return check(path, subset=share, seed=seed, threads=threads, state=state, progress=progress)
 
 
 def _share(text: str) -> float:
@@ -287,7 +280,8 @@ def _verify_lines(report: VerifyReport) -> list[str]:
     before = f" ({report.read_before:,} more before)" if report.read_before else ""
     return [
         *map(printable, found),
-        f"{report.path} ({report.name}) {verdict}: {report.files:,} files, {report.read:,} of them "
+        f"{report.path} ({report.name}) {verdict}: {report.files:,} files with the manifest and "
+        f"SHA256SUMS, {report.read:,} of them "
         f"read{before}, {len(report.findings):,} wrong",
     ]
 

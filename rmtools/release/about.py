@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rmtools.errors import RecipeError
 from rmtools.files import first_problem, read_bytes
@@ -18,7 +18,16 @@ MAX_BYTES = 2**20
 
 Text = Annotated[str, Field(min_length=1, max_length=5000)]
 Line = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\n\r]+$")]
+Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}(\.\d+)?/[A-Za-z0-9:/_;.()\[\]\\-]+$")]
+"""As CITATION.cff takes it."""
 Url = Annotated[str, Field(pattern=r"^https?://[^\s<>\"']+$", max_length=1000)]
+
+
+def _each_once(words: list[str]) -> list[str]:
+    """CITATION.cff and DataCite refuse a keyword that stands twice."""
+    if twice := [word for word in dict.fromkeys(words) if words.count(word) > 1]:
+        raise ValueError(f"{twice[0]!r} stands twice")
+    return words
 
 
 class _Model(BaseModel):
@@ -38,6 +47,8 @@ class Creator(_Model):
         """Either a group or a person."""
         if (self.name is None) == (self.family_names is None):
             raise ValueError("give either name (a group) or family_names (a person)")
+        if self.name is not None and self.given_names is not None:
+            raise ValueError("given_names belong to family_names, not to the name of a group")
 
     @property
     def full_name(self) -> str:
@@ -61,15 +72,13 @@ class About(_Model):
     contact: Line | None = Field(default=None, description="Address or URL for questions")
     url: Url | None = Field(default=None, description="Page of the dataset")
     repository: Url | None = Field(default=None, description="Where the recipe and code are")
-    doi: Annotated[str, Field(pattern=r"^10\.\d{4,9}/\S+$")] | None = Field(
-        default=None, description="DOI of this version"
-    )
-    concept_doi: Annotated[str, Field(pattern=r"^10\.\d{4,9}/\S+$")] | None = Field(
-        default=None, description="DOI of all versions"
-    )
+    doi: Doi | None = Field(default=None, description="DOI of this version")
+    concept_doi: Doi | None = Field(default=None, description="DOI of all versions")
     paper: Line | None = Field(default=None, description="Paper to cite beside the dataset")
-    paper_doi: Annotated[str, Field(pattern=r"^10\.\d{4,9}/\S+$")] | None = None
-    keywords: list[Line] = Field(default=["radio map", "path loss", "OpenStreetMap"])
+    paper_doi: Doi | None = None
+    keywords: Annotated[list[Line], AfterValidator(_each_once)] = Field(
+        default=["radio map", "path loss", "OpenStreetMap"]
+    )
     maps_licence: Line | None = Field(
         default=None,
         description="SPDX id for the radio maps, such as CC-BY-4.0; that of the sources when not "

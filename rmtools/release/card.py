@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -71,18 +72,23 @@ def _configs(edition: Edition) -> list[dict[str, Any]]:
         {
             "config_name": "index",
             "default": True,
-            "data_files": [{"split": name, "path": table_name(name)} for name in names],
+            "data_files": [{"split": _word(name), "path": table_name(name)} for name in names],
         }
     ]
     for layout in sorted({shard.split("/")[1].split("-")[0] for shard in edition.shards}):
         files = [
-            {"split": name, "path": f"{SHARDS_FOLDER}/{layout}-{name}-*.tar"}
+            {"split": _word(name), "path": f"{SHARDS_FOLDER}/{layout}-{name}-[0-9]*.tar"}
             for name in names
             if any(s.startswith(f"{SHARDS_FOLDER}/{layout}-{name}-") for s in edition.shards)
         ]
         if files:
             configs.append({"config_name": layout, "data_files": files})
     return configs
+
+
+def _word(set_name: str) -> str:
+    """Name of a set as Hugging Face takes it: letters, digits and underscores."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", set_name)
 
 
 def _body(edition: Edition) -> str:
@@ -171,8 +177,9 @@ def _files(edition: Edition) -> str:
     where = f"Layouts: {', '.join(edition.layouts)}. "
     if edition.shards:
         where += (
-            f"They lie in {len(edition.shards)} tar files below `{SHARDS_FOLDER}/`, named for "
-            "WebDataset; `rmtools release unpack` restores them as they were. "
+            f"Those of many files lie in {len(edition.shards)} tar files below "
+            f"`{SHARDS_FOLDER}/`, named for WebDataset, and are counted one by one below; "
+            "`rmtools release unpack` restores them as they were. "
         )
     where += "`index/` has a table for every set with one row for every radio map and its files."
     return f"{where}\n\n{table}"

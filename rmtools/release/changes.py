@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from rmtools.errors import RecipeError
-from rmtools.files import read_bytes
+from rmtools.release.checksums import read_listed
 from rmtools.release.index import FOLDER as INDEX_FOLDER
 from rmtools.release.index import read_table, set_of_table
 from rmtools.release.manifest import read_manifest
@@ -38,6 +38,8 @@ MAX_CHANGELOG_BYTES = 2**22
 
 Step = Literal["none", "patch", "minor", "major"]
 _STEPS: tuple[Step, ...] = ("none", "patch", "minor", "major")
+_TEXTS = ("documents", "split")
+"""Layers whose files only tell something; who is in which set is compared map by map."""
 
 Identity = tuple[str, str, int, int, int]
 
@@ -90,7 +92,7 @@ def content_of(root: Path, manifest: ReleaseManifest | None = None) -> Content:
     Raises
     ------
     InputError
-        It is not a release, or a file that is needed for this is broken.
+        It is not a release, or a file that is needed for this is not that of its manifest.
     """
     manifest = manifest or read_manifest(root)
     files = {
@@ -98,11 +100,11 @@ def content_of(root: Path, manifest: ReleaseManifest | None = None) -> Content:
         for file in manifest.files
         if not file.path.startswith((f"{INDEX_FOLDER}/", f"{SHARDS_FOLDER}/"))
     }
-    if index := read_index(root):
+    if index := read_index(root, manifest):
         members = (member for shard in index.shards for member in shard.members)
         files |= {member.path: (member.layer, member.sha256) for member in members}
-    tables = [f.path for f in manifest.files if f.path.startswith(f"{INDEX_FOLDER}/")]
-    texts = ((path, read_bytes(root / path, MAX_TABLE_BYTES).decode()) for path in tables)
+    tables = [file for file in manifest.files if file.path.startswith(f"{INDEX_FOLDER}/")]
+    texts = ((file.path, read_listed(root, file, MAX_TABLE_BYTES)) for file in tables)
     rows = ((set_of_table(path), list(read_table(text, path))) for path, text in texts)
     return Content(files, sets_of_maps(rows))
 
@@ -135,8 +137,8 @@ def compare(a: Content, b: Content, old: str, new: str) -> Changes:
     added, removed, moved = _maps(a.sets, b.sets)
     reasons = {"major": list(_major(layers, added, removed, moved))}
     reasons["minor"] = list(_minor(layers, added))
-    texts = layers.get("documents", LayerChanges())
-    changed = texts.added + texts.removed + texts.altered
+    texts = [layers.get(name, LayerChanges()) for name in _TEXTS]
+    changed = sum(found.added + found.removed + found.altered for found in texts)
     reasons["patch"] = [f"{changed} texts changed"] if changed else []
     step: Step = next((step for step in reversed(_STEPS) if reasons.get(step)), "none")
     return Changes(
@@ -188,7 +190,7 @@ def _major(
     moved: Mapping[str, int],
 ) -> Iterator[str]:
     for name, found in layers.items():
-        if name in ("documents", "split"):
+        if name in _TEXTS:
             continue
         if found.altered:
             yield f"{found.altered:,} files of the layer {name} have another content"
@@ -205,7 +207,7 @@ def _major(
 
 def _minor(layers: Mapping[str, LayerChanges], added: Mapping[str, int]) -> Iterator[str]:
     for name, found in layers.items():
-        if name not in ("documents", "split") and found.added:
+        if name not in _TEXTS and found.added:
             yield f"{found.added:,} files of the layer {name} are new"
     for sets, count in added.items():
         yield f"{count:,} maps are new in {sets}"
@@ -262,8 +264,11 @@ def changelog(version: str, date: str, changes: Changes | None, previous: Path |
 
 def _earlier(previous: Path | None) -> list[str]:
     """Entries of the previous release."""
-    if previous is None or not (previous / FILE_NAME).is_file():
+    if previous is None:
         return []
-    text = read_bytes(previous / FILE_NAME, MAX_CHANGELOG_BYTES).decode("utf-8", "replace")
+    listed = next((f for f in read_manifest(previous).files if f.path == FILE_NAME), None)
+    if listed is None:
+        return []
+    text = read_listed(previous, listed, MAX_CHANGELOG_BYTES).decode("utf-8", "replace")
     _, heading, rest = text.partition("\n## ")
     return (heading + rest).strip().splitlines()

@@ -8,24 +8,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import stat
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from rmtools.errors import InputError
-from rmtools.files import MAX_JSON_BYTES, read_bytes
-from rmtools.release.manifest import CHECKSUMS_NAME, MANIFEST_NAME, ReleaseManifest
-from rmtools.release.names import check_name, check_together
+from rmtools.files import read_bytes
+from rmtools.release.manifest import MANIFEST_NAME, ReleaseManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from rmtools.release.manifest import ReleasedFile
+
 BLOCK_BYTES = 2**20
 _AHEAD = 32  # files that wait for each thread: bounds memory, never idles
-_LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,35 +37,25 @@ def checksums_text(manifest: ReleaseManifest) -> str:
     return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
 
 
-def read_checksums(root: Path) -> dict[str, str]:
-    """Digests by name, for a release whose manifest is broken.
+def read_listed(root: Path, file: ReleasedFile, max_bytes: int) -> bytes:
+    """Content of a file of a release, if it is the one of the manifest.
 
     Raises
     ------
     InputError
-        Missing, not of this form, or a name leads out of the release.
+        Missing, larger than allowed, a link, or another content.
     """
-    path = root / CHECKSUMS_NAME
+    path = root / file.path
     if path.is_symlink():
         raise InputError("it is a link.", where=path, remedy="Restore the file from another copy.")
-    try:
-        lines = read_bytes(path, MAX_JSON_BYTES).decode().splitlines()
-        matches = [_LINE.fullmatch(line) for line in lines]
-        found = [(match[2], match[1]) for match in matches if match]
-        check_together(check_name(name) for name, _ in found)
-    except ValueError as error:
+    data = read_bytes(path, max_bytes)
+    if hashlib.sha256(data).hexdigest() != file.sha256:
         raise InputError(
-            f"not a list of checksums ({error}).",
+            "the file is not the one of the manifest: its content has another SHA-256.",
             where=path,
-            remedy="Restore it from another copy of the release.",
-        ) from error
-    if len(found) != len(lines):
-        raise InputError(
-            f"line {matches.index(None) + 1} is not a checksum and a name.",
-            where=path,
-            remedy="Restore it from another copy of the release.",
+            remedy="`rmtools verify RELEASE --repair FROM` fetches it from another copy.",
         )
-    return dict(found)
+    return data
 
 
 def digest_of_list(files: Iterable[tuple[str, str]]) -> str:

@@ -32,7 +32,7 @@ def citation_text(edition: Edition) -> str:
         "date-released": edition.date,
         "abstract": edition.summary,
         "authors": [_cff_author(creator) for creator in edition.creators],
-        "keywords": list(about.keywords),
+        "keywords": list(about.keywords) or None,
     }
     known = [spdx for spdx in edition.licence if spdx in KNOWN]
     if known:
@@ -40,7 +40,7 @@ def citation_text(edition: Edition) -> str:
     if about.doi:
         value["doi"] = about.doi
     links = {"url": about.url, "repository": about.repository}
-    value |= {key: url for key, url in links.items() if url}
+    value = {key: item for key, item in (value | links).items() if item}
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
 
 

@@ -23,6 +23,7 @@ from rmtools.run.stages import STAGES
 from rmtools.run.workspace import REPORT_NAME
 from rmtools.splits.manifest import SPLIT_NAME
 from rmtools.store import SCENES_NAME, STORE_NAME
+from rmtools.store_place import read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,10 +87,7 @@ def choose_layouts(space: Workspace, wanted: Sequence[str] | None) -> list[Layou
     finished = finished_layouts(space)
     if not wanted:
         found = [name for name in finished if name not in ("packed", "store")]
-        found = found or [name for name in finished if name == "store"]
-        if found:
-            return found
-        wanted = ["motion"]
+        wanted = found or [name for name in finished if name == "store"] or ["motion"]
     for name in wanted:
         if name not in LAYOUTS:
             raise RecipeError(
@@ -101,6 +99,13 @@ def choose_layouts(space: Workspace, wanted: Sequence[str] | None) -> list[Layou
                 f"the layout {name!r} is not finished there.",
                 where=space.root,
                 remedy=f"Run `rmtools {verb}` on the dataset first.",
+            )
+        if name == "store" and (url := read_url(space.root)) is not None:
+            raise RecipeError(
+                f"the store is at {url}; a release is made of files in a folder.",
+                where="--layout store",
+                remedy="docs/scale.md says how to bring it into the folder, or choose --layout "
+                "motion.",
             )
     return [name for name in LAYOUTS if name in wanted]
 
@@ -130,11 +135,8 @@ def collect(space: Workspace, layouts: Sequence[Layout]) -> list[SourceFile]:
     }
     places = [SCENES_NAME, SPLIT_NAME, REPORT_NAME, *(_PLACES[name] for name in layouts)]
     found = [file for place in places for file in _below(space.root, place, known)]
-    lost = [
-        name
-        for name in known
-        if name.split("/")[0] in places and name not in {file.path for file in found}
-    ]
+    present = {file.path for file in found}
+    lost = [name for name in known.keys() - present if name.split("/")[0] in places]
     if lost:
         raise InputError(
             f"the file is gone ({len(lost)} are).",

@@ -113,14 +113,17 @@ class Edition:
     @property
     def bibtex(self) -> str:
         """How to cite it, as BibTeX."""
-        names = " and ".join(creator.full_name for creator in self.creators)
+        names = " and ".join(
+            f"{{{_tex(creator.name)}}}" if creator.name else _tex(creator.full_name)
+            for creator in self.creators
+        )
         lines = [
             f"@misc{{{self.name},",
             f"  author    = {{{names}}},",
-            f"  title     = {{{self.title}}},",
+            f"  title     = {{{_tex(self.title)}}},",
             f"  year      = {{{self.date[:4]}}},",
             f"  version   = {{{self.version}}},",
-            f"  publisher = {{{self.publisher}}},",
+            f"  publisher = {{{_tex(self.publisher)}}},",
         ]
         if self.about.doi:
             lines.append(f"  doi       = {{{self.about.doi}}},")
@@ -165,3 +168,18 @@ class Edition:
         if facts.frames:
             found.append("All vehicles have one size; docs of rmtools say how they move.")
         return found
+
+
+_TEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
+
+
+def _tex(text: str) -> str:
+    """Text as TeX reads it."""
+    return text.translate(_TEX)

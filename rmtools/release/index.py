@@ -93,8 +93,12 @@ def map_rows(
     """
     known = files if isinstance(files, (set, frozenset, dict)) else set(files)
     found: dict[str, list[MapRow]] = {name: [] for name in (split.sets if split else ())}
+    sequence, names = None, list[str]()
     for row in _rows(store, layouts, known):
-        for name in sets_of(split, row.scene, row.trajectory, row.transmitter):
+        if sequence != (row.scene, row.trajectory, row.transmitter):  # once for all its frames
+            sequence = (row.scene, row.trajectory, row.transmitter)
+            names = sets_of(split, *sequence)
+        for name in names:
             found.setdefault(name, []).append(row)
     return found
 
@@ -212,7 +216,7 @@ def table_text(rows: Iterable[MapRow], names: Mapping[str, str]) -> str:
     return buffer.getvalue()
 
 
-def read_table(text: str, where: str) -> Iterator[tuple[str, str, int, int, int]]:
+def read_table(data: bytes, where: str) -> Iterator[tuple[str, str, int, int, int]]:
     """Identities of the maps of a table, see :attr:`MapRow.identity`.
 
     Raises
@@ -221,7 +225,7 @@ def read_table(text: str, where: str) -> Iterator[tuple[str, str, int, int, int]
         It is not such a table.
     """
     try:
-        for row in csv.DictReader(io.StringIO(text), strict=True):
+        for row in csv.DictReader(io.StringIO(data.decode()), strict=True):
             numbers = (int(row[key]) for key in ("trajectory", "transmitter", "frame"))
             yield (row["kind"], row["scene"], *numbers)  # type: ignore[misc] # three of them
     except (csv.Error, KeyError, TypeError, ValueError) as error:

@@ -9,13 +9,17 @@ word every layer gets the licence of its sources.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from html import unescape
 from typing import TYPE_CHECKING
+
+import yaml
 
 from rmtools.errors import InvalidDatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from rmtools.release.about import About
@@ -132,14 +136,36 @@ def check_documents(root: Path, attribution: list[str], documents: list[str]) ->
         One of them does not.
     """
     for name in documents:
-        text = (root / name).read_text(encoding="utf-8")
+        said = _said(root / name)
         for words in attribution:
-            if words not in text:
+            if words not in said:
                 raise InvalidDatasetError(
                     f"the attribution {words!r} is missing.",
                     where=root / name,
                     remedy="A release without it would break the licence of its sources.",
                 )
+
+
+def _said(path: Path) -> str:
+    """All words of a document, without what its format makes of some characters."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return "\n".join(_strings(json.loads(text)))
+    if path.suffix == ".cff":
+        return "\n".join(_strings(yaml.safe_load(text)))
+    return unescape(text)
+
+
+def _strings(value: object) -> Iterator[str]:
+    """All strings in a value of JSON or YAML."""
+    if isinstance(value, str):
+        yield unescape(value)  # Zenodo's description is HTML
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
 
 
 def licence_text(layers: Mapping[LayerName, Layer], facts: Facts) -> str:

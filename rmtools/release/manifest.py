@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rmtools.errors import InputError
 from rmtools.files import MAX_JSON_BYTES, first_problem, read_bytes, to_json
 from rmtools.release.facts import Facts
-from rmtools.release.names import SafeName, check_together
+from rmtools.release.item_lines import BETWEEN, MAX_BYTES, read_items
+from rmtools.release.names import MAX_NAME_BYTES, SafeName, check_together
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +26,10 @@ CHECKSUMS_NAME = "SHA256SUMS"
 
 MAX_FILES = 5_000_000
 _ZEROS = "0" * 64
-# an empty list on the outermost level; deeper ones stand further to the right
+# the list on the outermost level; deeper ones stand further to the right
 _NO_FILES = '\n "files": []'
+_FILES_BEGIN, _FILES_END = '\n "files": [\n', "\n ]"
+MAX_LINE_BYTES = MAX_NAME_BYTES + 500
 MAX_FILE_BYTES = 2**50
 
 VERSION_PATTERN = r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$"
@@ -99,11 +102,11 @@ class ReleaseManifest(_Model):
 
     def _text(self, sha256: str) -> str:
         head = self.model_dump(mode="json", exclude={"files", "sha256"})
-        lines = ",\n".join(
+        lines = BETWEEN.join(
             json.dumps(dict(file), sort_keys=True, ensure_ascii=False) for file in self.files
         )
         text = to_json({**head, "files": [], "sha256": sha256})
-        return text.replace(_NO_FILES, f'\n "files": [\n{lines}\n ]', 1) if lines else text
+        return text.replace(_NO_FILES, f"{_FILES_BEGIN}{lines}{_FILES_END}", 1) if lines else text
 
 
 class BrokenManifestError(InputError):
@@ -132,11 +135,13 @@ def read_manifest(root: Path) -> ReleaseManifest:
     )
     if path.is_symlink() or not path.is_file():
         raise BrokenManifestError("no manifest of a release.", where=path, remedy=remedy)
-    data = read_bytes(path, MAX_JSON_BYTES)
     try:
-        manifest = ReleaseManifest.model_validate(json.loads(data))
+        data = read_bytes(path, MAX_BYTES)
+        manifest = _parse(data)
     except ValidationError as error:
         problem = first_problem(error)
+    except InputError as error:
+        problem = error.what.rstrip(".")
     except (ValueError, RecursionError) as error:
         problem = str(error)
     else:
@@ -146,3 +151,20 @@ def read_manifest(root: Path) -> ReleaseManifest:
     raise BrokenManifestError(
         f"not the manifest of a release ({problem}).", where=path, remedy=remedy
     )
+
+
+def _parse(data: bytes) -> ReleaseManifest:
+    """A manifest from its text: the files line by line, the rest as JSON."""
+    before, _, rest = data.partition(_FILES_BEGIN.encode())
+    lines, _, after = rest.partition(_FILES_END.encode())
+    try:
+        files = read_items(lines, ReleasedFile, MAX_FILES, MAX_LINE_BYTES)
+    except ValueError as error:
+        raise ValueError(f"files.{error}") from error
+    head = before + _NO_FILES.encode() + after if files else data
+    if len(head) > MAX_JSON_BYTES:
+        raise ValueError(f"{len(head):,} bytes beside the files")
+    value = json.loads(head)
+    if files and isinstance(value, dict):
+        value["files"] = tuple(files)
+    return ReleaseManifest.model_validate(value)

@@ -19,7 +19,7 @@ from rmtools.release.edition import Edition
 from rmtools.release.facts import gather
 from rmtools.release.index import map_rows, sets_of, table_name
 from rmtools.release.licences import LAYERS, layer_licences
-from rmtools.release.manifest import VERSION_PATTERN, Layer, read_manifest
+from rmtools.release.manifest import MANIFEST_NAME, VERSION_PATTERN, Layer, read_manifest
 from rmtools.release.shards import plan_shards
 from rmtools.run.workspace import AUDIT_NAME, REPORT_NAME, VALIDATION_NAME
 from rmtools.splits.manifest import SPLIT_NAME
@@ -187,6 +187,12 @@ def make_plan(space: Workspace, wishes: Wishes) -> Plan:
     from rmtools.run.steps import public
 
     check_version(wishes.version)
+    if (space.root / MANIFEST_NAME).exists():
+        raise InputError(
+            "that is a release already, not a dataset.",
+            where=space.root,
+            remedy="Releases are made of the dataset's own folder; `cp -r` copies one.",
+        )
     layouts = contents.choose_layouts(space, wishes.layouts)
     files = contents.collect(space, layouts)
     split, validation, audit = _records(space)

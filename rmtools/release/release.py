@@ -9,6 +9,7 @@ last, the whole is read back and compared with it, and one rename makes it appea
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -20,9 +21,7 @@ import yaml
 from rmtools.errors import RecipeError, StorageError
 from rmtools.files import (
     PARTIAL_SUFFIX,
-    read_json,
     read_model,
-    remove_partials,
     to_json,
     write_json,
     write_text,
@@ -41,9 +40,18 @@ from rmtools.release.manifest import (
 )
 from rmtools.release.plan import make_plan
 from rmtools.release.shards import INDEX_NAME, Shard, ShardIndex, write_shard
+from rmtools.release.unfinished import (
+    PAYLOAD,
+    STATE,
+    begin,
+    begun,
+    discard,
+    require_own,
+    unfinished,
+)
 from rmtools.release.verify import verify
 from rmtools.run.holding import working_in
-from rmtools.run.workspace import AUDIT_NAME, RECIPE_NAME, VALIDATION_NAME, Workspace
+from rmtools.run.workspace import AUDIT_NAME, RECIPE_NAME, REPORT_NAME, VALIDATION_NAME, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +64,6 @@ if TYPE_CHECKING:
     from rmtools.run.progress import Progress
     from rmtools.run.recipe import Recipe
 
-PAYLOAD, STATE, KEY_NAME = "release", "state", "key.json"
-
 CREDITED = (
     card.FILE_NAME,
     licences.FILE_NAME,
@@ -66,6 +72,7 @@ CREDITED = (
     citation.DATACITE_NAME,
     citation.ZENODO_NAME,
     datasheet.FILE_NAME,
+    REPORT_NAME,
 )
 """Documents that must name the sources."""
 
@@ -109,7 +116,8 @@ def make_release(
     Raises
     ------
     RecipeError
-        There is another release or something else at `out`.
+        There is another release or something else at `out` or where it is made, or `out` is in
+        the dataset.
     BusyError
         Another process makes the same release.
     InputError
@@ -119,16 +127,22 @@ def make_release(
     StorageError
         The disk has not enough room.
     """
-    partial = out.with_name(out.name + PARTIAL_SUFFIX)
+    partial = unfinished(out)
+    _require_apart(plan.root, out)
     if (done := _finished(plan, out)) is not None:
-        shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(RecipeError):  # what a killed run left, if it is that
+            require_own(partial)
+            discard(partial)
         return Released(done, made_now=False)
+    require_own(partial)
     with contextlib.ExitStack() as held:
         for folder in (plan.root, partial):
             if folder == partial or os.access(plan.root, os.W_OK):
                 held.enter_context(working_in(folder))
+        if (done := _finished(plan, out)) is not None:  # by a run that ended just now
+            return Released(done, made_now=False)
         payload, state = partial / PAYLOAD, partial / STATE
-        _begin(plan, partial)
+        begin(partial, plan.key, plan.wishes.date)
         _require_room(plan, payload, link=link)
         copied = _copy_all(plan, payload, threads, progress, link=link)
         shards = _pack_all(plan, payload, state, threads, progress)
@@ -136,21 +150,25 @@ def make_release(
         _prove(payload, threads, progress)
         _flush(payload, [file.path for file in manifest.files], threads)
         payload.rename(out)
-    shutil.rmtree(partial, ignore_errors=True)
+    discard(partial)
     return Released(manifest, made_now=True)
 
 
 def earlier_date(out: Path) -> str | None:
     """Date of a release that lies at `out` or was begun for it; None without one."""
-    state = out.with_name(out.name + PARTIAL_SUFFIX) / STATE / KEY_NAME
     try:
         return read_manifest(out).date
     except BrokenManifestError:
-        pass
-    if not state.is_file():
-        return None
-    found = read_json(state)
-    return str(found["date"]) if isinstance(found, dict) and "date" in found else None
+        date = begun(unfinished(out)).get("date")
+        return date if isinstance(date, str) else None
+
+
+def _require_apart(dataset: Path, out: Path) -> None:
+    """Refuse a release within its dataset, whose folders are cleared when they are made again."""
+    if out.resolve().is_relative_to(dataset.resolve()):
+        raise RecipeError(
+            "that is inside the dataset.", where=out, remedy="Choose a folder of its own."
+        )
 
 
 def _finished(plan: Plan, out: Path) -> ReleaseManifest | None:
@@ -176,18 +194,6 @@ def _finished(plan: Plan, out: Path) -> ReleaseManifest | None:
         where=out,
         remedy="Releases are not changed. Choose another folder, or remove this one.",
     )
-
-
-def _begin(plan: Plan, partial: Path) -> None:
-    """Keep what an interrupted run of the same release left, and nothing else."""
-    path = partial / STATE / KEY_NAME
-    begun = {"key": plan.key, "date": plan.wishes.date}
-    if not path.is_file() or read_json(path) != begun:
-        for name in (PAYLOAD, STATE):
-            shutil.rmtree(partial / name, ignore_errors=True)
-        write_json(path, begun)
-    (partial / PAYLOAD).mkdir(exist_ok=True)
-    remove_partials(partial)
 
 
 def _require_room(plan: Plan, payload: Path, *, link: bool) -> None:
@@ -245,7 +251,7 @@ def _place(origin: Path, target: Path, file: ReleasedFile, *, link: bool) -> Non
         with open_plain(origin) as source:
             if link:
                 found = digest(source, file.size)
-                os.link(origin, partial)
+                _link(origin, partial)
             else:
                 with partial.open("xb") as handle:
                     found = digest(source, file.size, handle.write)
@@ -254,6 +260,20 @@ def _place(origin: Path, target: Path, file: ReleasedFile, *, link: bool) -> Non
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _link(origin: Path, target: Path) -> None:
+    """Make a hard link, or say that there cannot be one."""
+    try:
+        os.link(origin, target)
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise StorageError(
+                f"a hard link to the dataset's file cannot be made there ({error.strerror}).",
+                where=target.parent,
+                remedy="Leave --link out, or choose a folder on the disk of the dataset.",
+            ) from error
+        raise
 
 
 def _pack_all(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rmtools.errors import InputError, MissingError, StorageError
 from rmtools.files import replacing
 from rmtools.release.checksums import digest, in_threads, open_plain
-from rmtools.release.manifest import MAX_FILE_BYTES
+from rmtools.release.manifest import CHECKSUMS_NAME, MANIFEST_NAME, MAX_FILE_BYTES
 from rmtools.release.unpack import refuse_links
 from rmtools.release.verify import Expected, expected_files
 
@@ -82,6 +82,11 @@ def repair(
             failed[file.path] = problem
         if on_file is not None:
             on_file(1)
+    if MANIFEST_NAME in mended and CHECKSUMS_NAME in failed:  # which follows from the manifest
+        sums = next(file for file in expected_files(root)[0] if file.path == CHECKSUMS_NAME)
+        if _mend(root, sums, opener) is None:
+            del failed[CHECKSUMS_NAME]
+            mended.append(CHECKSUMS_NAME)
     return mended, failed
 
 

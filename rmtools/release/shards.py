@@ -18,12 +18,13 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rmtools.errors import RecipeError
-from rmtools.files import read_model, replacing
-from rmtools.release.checksums import changed, digest, open_plain
-from rmtools.release.manifest import MAX_FILE_BYTES, LayerName, Sha256
+from rmtools.errors import InputError, RecipeError
+from rmtools.files import MAX_JSON_BYTES, first_problem, replacing
+from rmtools.release.checksums import changed, digest, open_plain, read_listed
+from rmtools.release.item_lines import BETWEEN, MAX_BYTES, read_items
+from rmtools.release.manifest import MAX_FILE_BYTES, MAX_FILES, LayerName, Sha256
 from rmtools.release.names import SafeName, check_together
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rmtools.release.contents import SourceFile
+    from rmtools.release.manifest import ReleaseManifest
 
 FOLDER = "shards"
 INDEX_NAME = f"{FOLDER}/index.json"
@@ -51,6 +53,11 @@ _VEHICLES = re.compile(r"motion/vehicles/(?P<folder>env_\d+/traj_\d+)/(?P<frame>
 _ENVIRONMENT = re.compile(r"motion/environment/(?P<rest>[^.]+)/(?P<name>[^/]+)")
 _GAIN = re.compile(r"seer/gain/(?P<folder>[A-Za-z0-9]+)/(?P<map>\d+)_(?P<tx>\d+)\.png")
 _ENDINGS = {"png": "gain.png", "gain": "frame.png", "npz": "pathloss.npz"}
+
+
+_HEAD, _TAIL = '{"format": 1, "kind": "shards", "shards": [\n', "\n]}\n"
+MAX_MEMBERS = 100_000
+"""Files in a tar file, so that its line of the index can be read again."""
 
 
 class _Model(BaseModel):
@@ -74,7 +81,7 @@ class Shard(_Model):
     path: SafeName = Field(description="Relative to the release")
     set: str = Field(description="Set of the split, or 'environment'")
     samples: int = Field(ge=1)
-    members: list[Member] = Field(min_length=1)
+    members: list[Member] = Field(min_length=1, max_length=MAX_MEMBERS)
 
 
 class ShardIndex(_Model):
@@ -94,11 +101,11 @@ class ShardIndex(_Model):
 
     def text(self) -> str:
         """The file, one line for each tar file."""
-        lines = ",\n".join(
+        lines = BETWEEN.join(
             json.dumps(shard.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
             for shard in self.shards
         )
-        return f'{{"format": {self.format}, "kind": "{self.kind}", "shards": [\n{lines}\n]}}\n'
+        return f"{_HEAD}{lines}{_TAIL}"
 
 
 @dataclass(frozen=True)
@@ -117,20 +124,31 @@ class ShardPlan:
         return -(-(content + TAIL_BYTES) // record) * record
 
 
-def read_index(root: Path) -> ShardIndex | None:
+def read_index(root: Path, manifest: ReleaseManifest) -> ShardIndex | None:
     """Index of the shards of a release; None where it has none.
 
     Raises
     ------
     InputError
-        Not an index, or a name in it leads out of the release.
+        Not the index of the manifest, or a name in it leads out of the release.
     """
-    path = root / INDEX_NAME
-    if not path.exists():
+    listed = next((file for file in manifest.files if file.path == INDEX_NAME), None)
+    if listed is None:
         return None
-    return read_model(
-        path, ShardIndex, "an index of shards", "`rmtools verify` says what else is damaged."
-    )
+    data = read_listed(root, listed, MAX_BYTES)
+    head, tail = _HEAD.encode(), _TAIL.encode()
+    try:
+        if not (data.startswith(head) and data.endswith(tail)):
+            raise ValueError("it does not begin and end as such a file does")
+        lines = data[len(head) : -len(tail)]
+        return ShardIndex(shards=read_items(lines, Shard, MAX_FILES, MAX_JSON_BYTES))
+    except ValueError as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else error
+        raise InputError(
+            f"not an index of shards ({problem}).",
+            where=root / INDEX_NAME,
+            remedy="`rmtools verify` says what else is damaged.",
+        ) from error
 
 
 def plan_shards(
@@ -145,7 +163,8 @@ def plan_shards(
     set_of
         Set of a sequence by its layout, number of its scene, trajectory and transmitter.
     max_bytes
-        A tar file ends before it would grow larger; a single sample may be.
+        A tar file ends before it would grow larger, or hold more than :data:`MAX_MEMBERS` files;
+        a single sample may be larger.
     """
     groups: dict[tuple[str, str], dict[str, list[tuple[str, SourceFile]]]] = {}
     for file in files:
@@ -171,10 +190,10 @@ def _cut(
     for sample in sorted(samples):
         files = sorted(samples[sample], key=lambda item: item[0])
         size = sum(BLOCK + padded(file.size) for _, file in files)
-        if waiting and total + size > max_bytes:
+        if waiting and (total + size > max_bytes or len(waiting) + len(files) > MAX_MEMBERS):
             yield plan()
             number, total, waiting = number + 1, 0, []
-        waiting = [*waiting, *files]
+        waiting += files
         total += size
     yield plan()
 

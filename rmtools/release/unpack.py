@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rmtools.release.shards import Shard
+    from rmtools.release.manifest import ReleasedFile
+    from rmtools.release.shards import Member, Shard
 
 _REMEDY = "`rmtools verify` says what else of the release is damaged; fetch it again."
 
@@ -29,7 +30,9 @@ _REMEDY = "`rmtools verify` says what else of the release is damaged; fetch it a
 def unpack(
     root: Path, out: Path, *, threads: int = 1, on_file: Callable[[int], None] | None = None
 ) -> int:
-    """Write the files of all shards of a release as they were in the dataset.
+    """Write the layouts that lie in the tar files of a release as they were in the dataset.
+
+    What belongs to them and lies beside the tar files, their descriptions, is copied.
 
     Parameters
     ----------
@@ -52,7 +55,8 @@ def unpack(
     InputError
         The release has no shards, or one of them is not what the index and the manifest say.
     """
-    manifest, index = read_manifest(root), read_index(root)
+    manifest = read_manifest(root)
+    index = read_index(root, manifest)
     if index is None:
         raise InputError(
             "the release has no shards.", where=root, remedy="Its files can be read as they are."
@@ -71,12 +75,40 @@ def unpack(
             check_shard(tar, shard, root)
             return sum(_restore(tar, shard, k, root, out) for k in range(len(shard.members)))
 
-    written = 0
+    layouts = {member.path.split("/")[0] for shard in index.shards for member in shard.members}
+    written = sum(
+        _copy(root, out, file) for file in manifest.files if file.path.split("/")[0] in layouts
+    )
     for _, count in in_threads(work, index.shards, threads):
         written += count
         if on_file is not None:
             on_file(count)
     return written
+
+
+def _copy(root: Path, out: Path, file: ReleasedFile) -> int:
+    """Copy one file of a layout that is in no tar file, unless it is there."""
+    refuse_links(out, file.path)
+    target = out / file.path
+    if _is_there(target, file):
+        return 0
+    refuse_links(root, file.path)
+    with replacing(target) as partial:
+        with open_plain(root / file.path) as source, partial.open("xb") as handle:
+            found = digest(source, file.size, handle.write)
+        if found != (file.sha256, file.size):
+            raise InputError(
+                "the file is not the one of the manifest.", where=root / file.path, remedy=_REMEDY
+            )
+    return 1
+
+
+def _is_there(target: Path, wanted: ReleasedFile | Member) -> bool:
+    """Whether a file was written before."""
+    if not target.is_file() or target.is_symlink():
+        return False
+    with open_plain(target) as there:
+        return digest(there, wanted.size) == (wanted.sha256, wanted.size)
 
 
 def check_shard(tar: BinaryIO, shard: Shard, root: Path) -> None:
@@ -115,10 +147,8 @@ def _restore(tar: BinaryIO, shard: Shard, number: int, root: Path, out: Path) ->
     member = shard.members[number]
     target = out / member.path
     refuse_links(out, member.path)
-    if target.is_file() and not target.is_symlink():
-        with open_plain(target) as there:
-            if digest(there, member.size) == (member.sha256, member.size):
-                return 0
+    if _is_there(target, member):
+        return 0
     tar.seek(member.offset)
     with replacing(target) as partial, partial.open("wb") as handle:
         found, count = digest(_Slice(tar, member.size), member.size, handle.write)

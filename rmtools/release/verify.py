@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rmtools.errors import InputError
 from rmtools.release.checksums import (
     checksums_text,
     digest,
     digest_of_list,
     in_threads,
     open_plain,
-    read_checksums,
 )
 from rmtools.release.manifest import (
     CHECKSUMS_NAME,
@@ -28,6 +26,7 @@ from rmtools.release.manifest import (
     BrokenManifestError,
     read_manifest,
 )
+from rmtools.release.salvage import salvage
 from rmtools.seeds import generator
 
 if TYPE_CHECKING:
@@ -87,31 +86,36 @@ class _Seen(NamedTuple):
     stamp: str
 
 
-def expected_files(root: Path) -> tuple[list[Expected], ReleaseManifest | None]:
+def expected_files(root: Path) -> tuple[list[Expected], ReleaseManifest | None, list[str]]:
     """All files that a release must have, and its manifest.
 
-    Where the manifest is broken, ``SHA256SUMS`` says what all files must be, it included.
+    Where the manifest is broken, what is left of it and of ``SHA256SUMS`` says what all files must
+    be. Of these two, those that are broken and of which nothing says what they were come last.
 
     Raises
     ------
     BrokenManifestError
-        Both are broken.
+        Nothing of both is left.
     """
     try:
         manifest = read_manifest(root)
     except BrokenManifestError as broken:
         try:
-            sums = read_checksums(root)
-        except InputError:
+            left = salvage(root)
+        except ValueError:
             raise broken from None
-        return [Expected(path, None, sha256) for path, sha256 in sums.items()], None
+        if not left.files:
+            raise
+        unknown = [] if MANIFEST_NAME in left.files else [MANIFEST_NAME]
+        unknown += [CHECKSUMS_NAME] if left.sums_damaged else []
+        return [Expected(path, *known) for path, known in left.files.items()], None, unknown
     texts = {MANIFEST_NAME: manifest.text(), CHECKSUMS_NAME: checksums_text(manifest)}
     own = {name: text.encode() for name, text in texts.items()}
     files = [Expected(file.path, file.size, file.sha256) for file in manifest.files]
     files += [
         Expected(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in own.items()
     ]
-    return sorted(files), manifest
+    return sorted(files), manifest, []
 
 
 def verify(
@@ -144,14 +148,15 @@ def verify(
     Raises
     ------
     BrokenManifestError
-        Neither the manifest nor ``SHA256SUMS`` can be read, so nothing can be proven.
+        Nothing is left of the manifest and ``SHA256SUMS``, so nothing can be proven.
     """
-    files, manifest = expected_files(root)
+    files, manifest, unknown = expected_files(root)
     seen = dict(_walk(root))
     findings = [
         VerifyFinding(path=path, problem=problem, what=what)
         for path, problem, what in _strangers(files, seen, manifest)
     ]
+    findings += [_unknown(path, seen.get(path)) for path in unknown]
     sound = []
     for file in files:
         finding = _outside(file, seen.get(file.path))
@@ -180,7 +185,7 @@ def verify(
         path=str(root),
         name="?" if manifest is None else f"{manifest.name} {manifest.version}",
         sha256=None if manifest is None else manifest.sha256,
-        files=len(files),
+        files=len(files) + len(unknown) + (manifest is None and CHECKSUMS_NAME not in unknown),
         read=len(pending),
         read_before=len(chosen) - len(pending),
         bytes=total,
@@ -210,13 +215,22 @@ def _strangers(
     """What lies there and should not."""
     known = {file.path for file in files}
     for path in sorted(seen.keys() - known):
-        if manifest is None and path == CHECKSUMS_NAME:
+        if manifest is None and path in (MANIFEST_NAME, CHECKSUMS_NAME):
             continue
         shown = path.encode("utf-8", "backslashreplace").decode()
         if stat.S_ISREG(seen[path].mode):
             yield shown, "extra", f"{seen[path].size:,} bytes that the manifest does not have"
         else:
             yield shown, "not a file", "a link or a device that the manifest does not have"
+
+
+def _unknown(path: str, seen: _Seen | None) -> VerifyFinding:
+    """What is wrong with a list of which nothing says what it was."""
+    if seen is None:
+        return VerifyFinding(path=path, problem="missing", what="there is no such file")
+    if not stat.S_ISREG(seen.mode):
+        return VerifyFinding(path=path, problem="not a file", what="a link or a device")
+    return VerifyFinding(path=path, problem="altered", what="it was changed after it was written")
 
 
 def _outside(file: Expected, seen: _Seen | None) -> VerifyFinding | None:
@@ -309,11 +323,16 @@ class _Notes:
                 handle.write("".join(f"{line}\n" for line in lines))
 
     def __enter__(self) -> None:
-        if self._path is not None and not self._found:
-            self._path.unlink(missing_ok=True)
+        if not self._found:
+            self._forget()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._write()
-        elif self._path is not None:
-            self._path.unlink(missing_ok=True)
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._path is not None:
+            with contextlib.suppress(OSError):  # a cache that cannot be written
+                self._path.unlink(missing_ok=True)

@@ -197,10 +197,13 @@ class Cluster:
     def _connect(self, patience_s: float) -> None:
         """Find the scheduler, which may be about to start."""
         import distributed
+        from distributed.comm.addressing import get_address_host_port
 
         deadline = time.monotonic() + patience_s
         while True:
             try:
+                if self._own is None:  # a client that fails on this complains when it is deleted
+                    get_address_host_port(self.address)
                 self._client = distributed.Client(
                     self._own or self.address, timeout=5, set_as_default=False
                 )
