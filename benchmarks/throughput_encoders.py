@@ -1,6 +1,6 @@
 """How maps are packed, beside other ways, on maps of a store; part of throughput.py.
 
-Ways that need a package which is not there (zlib-ng, isal, deflate) are left out.
+Ways that need a package which is not there (zlib-ng, isal) are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import deflate
 import numpy as np
 from PIL import Image
 
@@ -86,19 +87,19 @@ def png_ways() -> dict[str, Callable[[Any], bytes]]:
         return write
 
     ways: dict[str, Callable[[Any], bytes]] = {
-        "ours: rows less the row above, runs": lambda levels: grey_png(levels, {}),
+        "ours: rows less the row above, libdeflate, level 3": lambda levels: grey_png(levels, {}),
         "Pillow, runs": pillow(compress_type=3),
         "Pillow, its default": pillow(),
         "Pillow, level 1": pillow(compress_level=1),
         "Pillow, level 9": pillow(compress_level=9),
         "Pillow, optimize": pillow(optimize=True),
     }
-    for name, deflate in deflaters(zlib_header=True).items():
-        ways[f"rows less the row above, {name}"] = lambda levels, d=deflate: up_png(levels, d)
+    for name, way in deflaters(zlib_header=True).items():
+        ways[f"rows less the row above, {name}"] = lambda levels, way=way: up_png(levels, way)
     return ways
 
 
-def up_png(levels: Any, deflate: Callable[[bytes], bytes]) -> bytes:
+def up_png(levels: Any, pack: Callable[[bytes], bytes]) -> bytes:
     """A grey PNG whose rows are all differences to the row above (filter 2)."""
     rows, columns = levels.shape
     lines = np.empty((rows, columns + 1), np.uint8)
@@ -106,7 +107,7 @@ def up_png(levels: Any, deflate: Callable[[bytes], bytes]) -> bytes:
     np.subtract(levels[1:], levels[:-1], out=lines[1:, 1:])
     header = b"IHDR" + struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n"
-    for chunk in (header, b"IDAT" + deflate(lines.tobytes()), b"IEND"):
+    for chunk in (header, b"IDAT" + pack(lines.tobytes()), b"IEND"):
         png += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return png
 
@@ -117,10 +118,12 @@ def up_png(levels: Any, deflate: Callable[[bytes], bytes]) -> bytes:
 def npz_ways() -> dict[str, Callable[[Any], bytes]]:
     """Ours with its headers, and the bytes of the array deflated by others."""
     ways: dict[str, Callable[[Any], bytes]] = {
-        "ours: zipfile, zlib, level 1": lambda loss: npz_bytes({"pathloss_db": loss, **_METADATA})
+        "ours: with headers, libdeflate, level 4": lambda loss: npz_bytes(
+            {"pathloss_db": loss, **_METADATA}
+        )
     }
-    for name, deflate in deflaters(zlib_header=False).items():
-        ways[f"pixels alone, {name}"] = lambda loss, d=deflate: d(loss.tobytes())
+    for name, way in deflaters(zlib_header=False).items():
+        ways[f"pixels alone, {name}"] = lambda loss, way=way: way(loss.tobytes())
     return ways
 
 
@@ -132,13 +135,18 @@ def deflaters(*, zlib_header: bool) -> dict[str, Callable[[bytes], bytes]]:
     bits = 15 if zlib_header else -15
 
     def of_zlib(module: Any, level: int) -> Callable[[bytes], bytes]:
-        def deflate(data: bytes) -> bytes:
+        def way(data: bytes) -> bytes:
             packer = module.compressobj(level, module.DEFLATED, bits)
             return bytes(packer.compress(data) + packer.flush())
 
-        return deflate
+        return way
+
+    def of_runs(data: bytes) -> bytes:
+        packer = zlib.compressobj(1, zlib.DEFLATED, bits, strategy=zlib.Z_RLE)
+        return packer.compress(data) + packer.flush()
 
     ways = {f"zlib, level {level}": of_zlib(zlib, level) for level in (1, 6)}
+    ways["zlib, runs"] = of_runs
     if importlib.util.find_spec("zlib_ng"):
         from zlib_ng import zlib_ng
 
@@ -147,14 +155,11 @@ def deflaters(*, zlib_header: bool) -> dict[str, Callable[[bytes], bytes]]:
         from isal import isal_zlib
 
         ways |= {f"isal, level {level}": of_zlib(isal_zlib, level) for level in (0, 1, 2)}
-    if importlib.util.find_spec("deflate"):
-        import deflate
-
-        pack = deflate.zlib_compress if zlib_header else deflate.deflate_compress
-        ways |= {
-            f"libdeflate, level {level}": lambda data, level=level: bytes(pack(data, level))
-            for level in (1, 6)
-        }
+    pack = deflate.zlib_compress if zlib_header else deflate.deflate_compress
+    ways |= {
+        f"libdeflate, level {level}": lambda data, level=level: bytes(pack(data, level))
+        for level in (1, 2, 3, 4, 5, 6)
+    }
     return ways
 
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
+import deflate
 import numpy as np
 
 from rmtools.errors import InputError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MAX_TEXT_BYTES = 64 * 1024
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LEVEL = 3
+"""Of libdeflate: as large as zlib's runs, and faster."""
+
 _ROW_ABOVE = 2
 """The filter "up" of the PNG specification."""
 
@@ -55,26 +59,24 @@ def grey_png(levels: ByteArray, text: Mapping[str, object]) -> bytes:
     Returns
     -------
     bytes
-        Depend on the arguments and the version of zlib only; there is no time stamp.
+        Depend on the arguments and the version of libdeflate only; there is no time stamp.
 
     Notes
     -----
-    Rows are differences to the row above, packed as runs. On true radio maps that takes two fifths
-    of the time of Pillow, which tries all filters on every row, for files 3 % larger
-    (docs/throughput.md).
+    Rows are differences to the row above. On true radio maps that and libdeflate take two fifths
+    of the time of Pillow, which tries all filters on every row (docs/throughput.md).
     """
     levels = np.asarray(levels, np.uint8)
     rows, columns = levels.shape
     lines = np.empty((rows, columns + 1), np.uint8)  # each row begins with the number of its filter
     lines[:, 0], lines[0, 1:] = _ROW_ABOVE, levels[0]
     np.subtract(levels[1:], levels[:-1], out=lines[1:, 1:])
-    packer = zlib.compressobj(1, zlib.DEFLATED, strategy=zlib.Z_RLE)
     header = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
     return b"".join(
         [
             *(_SIGNATURE, _chunk(b"IHDR", header)),
             *(_text(key, str(value)) for key, value in text.items()),
-            _chunk(b"IDAT", packer.compress(lines.tobytes()) + packer.flush()),
+            _chunk(b"IDAT", bytes(deflate.zlib_compress(lines.tobytes(), _LEVEL))),
             _END,
         ]
     )
@@ -89,7 +91,7 @@ def _text(key: str, value: str) -> bytes:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    check = zlib.crc32(data, zlib.crc32(kind))
+    check = deflate.crc32(data, deflate.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
 

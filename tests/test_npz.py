@@ -95,3 +95,33 @@ def test_headers_that_lie_or_cannot_be_parsed(tmp_path: Path, header: str, messa
         archive.writestr("a.npy", member if "U0" not in header else member[:-16])
     with pytest.raises(InputError, match=message):
         read_npz(tmp_path / "x.npz", 10_000)
+
+
+def test_archives_are_what_zipfile_reads(tmp_path: Path) -> None:
+    """Equal values of other types stay what they are; large members are deflated."""
+    about = {
+        "zero": 0.0,
+        "minus": -0.0,
+        "one": 1,
+        "true": True,
+        "float": 1.0,
+        "text": "ä",
+        "no": "",
+    }
+    pixels = np.tile(np.arange(64, dtype=np.float32), (64, 1))
+    path = tmp_path / "x.npz"
+    path.write_bytes(npz_bytes({"pixels": pixels, **about}))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        members = archive.infolist()
+        assert [m.filename for m in members] == [f"{name}.npy" for name in ("pixels", *about)]
+        assert {m.date_time for m in members} == {(1980, 1, 1, 0, 0, 0)}
+        assert {m.external_attr >> 16 for m in members} == {0o644}
+        assert members[0].compress_type == zipfile.ZIP_DEFLATED
+        assert members[0].compress_size < pixels.nbytes / 4
+        assert {m.compress_type for m in members[1:]} == {zipfile.ZIP_STORED}
+    with np.load(path, allow_pickle=False) as read:
+        np.testing.assert_array_equal(read["pixels"], pixels)
+        for name, value in about.items():
+            assert read[name].dtype == np.asarray(value).dtype
+            assert repr(read[name].item()) == repr(value)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import tokenize
 import warnings
 import zipfile
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import deflate
 import numpy as np
 
 from rmtools.errors import InputError
@@ -21,11 +24,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-_LEVEL = 1
-"""zlib's fastest. On 256 x 256 float32 maps level 6 takes four times as long for 9 % less."""
+_LEVEL = 4
+"""Of libdeflate; two thirds of the time of zlib's fastest, for files 1 % smaller."""
 
-_STAMP = (1980, 1, 1, 0, 0, 0)
+_STAMP = (0, 1 << 5 | 1)
+"""Midnight of the first of January 1980, as zip archives have time and date."""
+
+_ZIP_VERSION, _UNIX = 20, 3
 _SMALL = 1024
+_SCALARS = (bool, int, float, str)
 MAX_MEMBERS = 64
 MAX_METADATA_BYTES = 256 * 1024
 
@@ -39,21 +46,51 @@ _NOT_AN_ARCHIVE = (
 def npz_bytes(arrays: Mapping[str, ArrayLike]) -> bytes:
     """Bytes of a compressed npz archive that ``numpy.load(allow_pickle=False)`` reads.
 
-    Unlike :func:`numpy.savez_compressed` it chooses the level of compression, leaves small
-    members alone and fixes every field of the zip headers.
+    Small members are not compressed, and every field of the zip headers is fixed: the bytes depend
+    on the arguments and the version of libdeflate only.
+
+    Notes
+    -----
+    The archive is put together here, by the ZIP specification (PKWARE's APPNOTE 6.3): a map has
+    twenty members, for which :mod:`zipfile` takes as long as libdeflate for the pixels, and it can
+    not be given what libdeflate has packed (docs/throughput.md).
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, value in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
-            data = member.getvalue()
-            info = zipfile.ZipInfo(f"{name}.npy", _STAMP)
-            info.create_system = 3  # the same on every platform
-            info.external_attr = 0o644 << 16
-            info.compress_type = zipfile.ZIP_DEFLATED if len(data) > _SMALL else zipfile.ZIP_STORED
-            archive.writestr(info, data, compresslevel=_LEVEL)
-    return buffer.getvalue()
+    members, directory, begin = [], [], 0
+    for name, value in arrays.items():
+        file = f"{name}.npy".encode("ascii")
+        data = _scalar(repr(value), value) if isinstance(value, _SCALARS) else _npy(value)
+        packed = deflate.deflate_compress(data, _LEVEL) if len(data) > _SMALL else data
+        method = zipfile.ZIP_STORED if packed is data else zipfile.ZIP_DEFLATED
+        about = struct.pack(
+            "<5H3L2H",
+            *(_ZIP_VERSION, 0, method, *_STAMP, deflate.crc32(data), len(packed), len(data)),
+            *(len(file), 0),
+        )
+        members += [b"PK\3\4", about, file, packed]
+        directory += [
+            *(b"PK\1\2", bytes((_ZIP_VERSION, _UNIX)), about),
+            *(struct.pack("<3H2L", 0, 0, 0, 0o644 << 16, begin), file),
+        ]
+        begin += 4 + len(about) + len(file) + len(packed)
+    index = b"".join(directory)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(arrays), len(arrays), len(index), begin, 0)
+    return b"".join([*members, index, end])
+
+
+def _npy(value: ArrayLike) -> bytes:
+    """A ``.npy`` file."""
+    member = io.BytesIO()
+    np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+    return member.getvalue()
+
+
+@lru_cache(maxsize=256)
+def _scalar(_: str, value: float | str) -> bytes:
+    """The same of a number or text, most of which stand in all maps of a sequence.
+
+    It also asks for its representation, because 1, 1.0 and True are equal, and 0.0 and -0.0.
+    """
+    return _npy(value)
 
 
 def read_npz(path: Path, max_array_bytes: int) -> dict[str, np.ndarray[Any, Any]]:
