@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types schemas docs pictures bench-dpm bench-traffic bench-winprop bench-scan bench-report bench-release bench-chaos bench-gpu test-nightly test-gpu clean
+.PHONY: help demo test lint types schemas docs pictures bench bench-dpm bench-traffic bench-winprop bench-scan bench-report bench-release bench-chaos bench-gpu test-nightly test-gpu clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ pictures: demo ## Remake the pictures of the README from the demo
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' && touch $@ || \
 	  echo "some packages to compare with could not be installed: their parts are left out" >&2
+
+bench: $(VENV)/.installed-bench ## Maps per second from the city to the checksums, and the full datasets projected
+	$(BIN)/python benchmarks/throughput.py $(ARGS)
 
 bench-dpm: $(VENV)/.installed-bench ## Accuracy of the embedded solver on true maps, and its speed
 	$(BIN)/python benchmarks/dpm.py $(ARGS)
