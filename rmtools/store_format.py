@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rmtools.traffic.tracks import State
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rmtools.grid import Grid
-    from rmtools.scene import Scene
 
 FORMAT = 1
 
@@ -237,30 +231,3 @@ def spec_of(name: str) -> ArraySpec | None:
     if match := MAPS_NAME.fullmatch(name):
         return of_simulator((STATIC_MAPS if match[1] else PATHLOSS)[0], match["simulator"])
     return None
-
-
-def root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Attributes of the group: conventions, licence, and what every scene is."""
-    from rmtools import __version__
-
-    return {
-        "Conventions": "CF-1.11",
-        "rmtools_format": FORMAT,
-        "rmtools_version": __version__,
-        "resolution_m": grid.resolution_m,
-        "row_order": "row 0 is north; x east, y north, origin at the tile's south-west corner",
-        "licence": sorted({scene.provenance.licence for scene in scenes}),
-        "attribution": sorted({scene.provenance.attribution for scene in scenes}),
-        "scenes": [
-            {
-                "name": scene.name,
-                "crs": scene.frame.crs,
-                "easting_m": scene.frame.easting_m,
-                "northing_m": scene.frame.northing_m,
-                "sha256": scene.digest(),
-                "provenance": scene.provenance.model_dump(mode="json"),
-                "notes": scene.notes,
-            }
-            for scene in scenes
-        ],
-    }

@@ -113,7 +113,7 @@ def test_nothing_is_written_or_removed_through_a_link(
                 write(Store.open(root, mode="r+"))
             except InputError as error:
                 said.append(str(error))
-    assert any("a link leads out of the store" in text for text in said)
+    assert any("a part of the store is a link" in text for text in said)
     assert {path: path.stat().st_mtime_ns for path in outside.rglob("*")} == before
 
 
@@ -121,7 +121,7 @@ def test_files_behind_links_and_pipes_are_not_read(root: Path) -> None:
     """/dev/zero would never end, a pipe would never begin."""
     chunk(root).unlink()
     chunk(root).symlink_to("/dev/zero")
-    with pytest.raises(InputError, match="a link leads out of the store"):
+    with pytest.raises(InputError, match="a part of the store is a link"):
         read_all(root)
     chunk(root).unlink()
     os.mkfifo(chunk(root))
@@ -166,7 +166,7 @@ ABSURD: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("pathloss", inner(chunk_shape=[1, 1, 1, 2**20, 2**10, 2**10]), "chunks of"),
     ("pathloss", inner(chunk_shape=[1, 1, 1, 0, N, N]), "no list of lengths"),
     ("buildings", chunks(1, 2**20, 2**20), "chunks of"),
-    ("buildings", chunks(2**70, 2**70, 2**70), "chunks of"),
+    ("buildings", chunks(2**70, 2**70, 2**70), "a number of 22 digits"),
     ("buildings", lambda data: data.update(codecs=[BYTES, {"name": "gzip"}]), "codec 'gzip'"),
     ("buildings", lambda data: data.update(codecs=[BYTES, {"name": "zstd"}]), "zstd"),
     ("buildings", lambda data: data.update(codecs=[{"name": "numcodecs.pickle"}]), "pickle"),
@@ -200,7 +200,7 @@ def test_a_file_larger_than_its_array_allows_is_not_read(root: Path) -> None:
         (root / STORE_NAME / "zarr.json", lambda: Store.open(root)),
     ):
         os.truncate(path, 2**30)
-        with pytest.raises(InputError, match=r"1,073,741,824 bytes, more than"):
+        with pytest.raises(InputError, match=r"more than the [\d,]+ bytes that such a file"):
             read()
 
 
@@ -245,16 +245,16 @@ NAMES = ["../../evil", "/etc/evil", "a/../../b", "..\\evil", "C:evil", "", "x" *
 def test_names_of_scenes_lead_nowhere(root: Path, name: Any) -> None:
     """Files are named after scenes: scene files, predictions, exported jobs."""
     edit(root, "", lambda data: data["attributes"]["scenes"][0].update(name=name))
-    with pytest.raises(InputError, match="its list of scenes cannot be used"):
+    with pytest.raises(InputError, match="attribute scenes: "):
         _ = Store.open(root).scene_names
-    with pytest.raises(InputError, match="its list of scenes cannot be used"):
+    with pytest.raises(InputError, match="attribute scenes: "):
         open_maps(root)
 
 
 @pytest.mark.parametrize("scenes", [None, 7, {"name": "a"}, [7], "abc", [{}]])
 def test_a_list_of_scenes_that_is_none_is_explained(root: Path, scenes: Any) -> None:
     edit(root, "", lambda data: data["attributes"].update(scenes=scenes))
-    with pytest.raises(InputError, match="its list of scenes cannot be used"):
+    with pytest.raises(InputError, match="attribute scenes: "):
         open_maps(root)
 
 

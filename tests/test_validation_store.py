@@ -235,8 +235,8 @@ def test_arrays_that_are_missing_or_of_another_shape(store: Path) -> None:
 def test_licence_and_attribution_are_required(store: Path) -> None:
     Store.open(store, mode="r+").update_attributes({"licence": [], "attribution": [""]})
     assert errors(store) == [
-        "store: attribute licence is missing or empty",
-        "store: attribute attribution is missing or empty",
+        "store: attribute licence is empty",
+        "store: attribute attribution is empty",
     ]
 
 
@@ -246,7 +246,7 @@ def test_licence_and_attribution_are_required(store: Path) -> None:
         ("", {"scenes": []}, "attribute scenes has 0 entries with 0 different names for 2 scenes"),
         ("", {"scenes": "two"}, "attribute scenes: Input should be a valid list"),
         ("", {"scenes": [{"name": 5}] * 2}, "attribute scenes: 0.name: Input should be a valid"),
-        ("", {"resolution_m": 0}, "the resolution must be positive"),
+        ("", {"resolution_m": 0}, "attribute resolution_m: Input should be greater than 0"),
         ("vehicles", {"vehicle_length_m": "long"}, "attribute vehicle_length_m is not a positive"),
         ("vehicles", {"vehicle_width_m": 0}, "attribute vehicle_width_m is not a positive number"),
         ("pathloss", {"units": "dBm"}, "attribute units is not 'dB'"),
