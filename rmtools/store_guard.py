@@ -167,16 +167,16 @@ class GuardedStore(WrapperStore[Store]):
         """The same from its metadata."""
         try:
             metadata: Any = json.loads(found.to_bytes(), parse_int=_whole_number)
-            if not (isinstance(metadata, dict) and metadata.get("node_type") == "array"):
-                return None
-            blocks = check_array(name, metadata)
-            ArrayV3Metadata.from_dict(metadata)
-            return blocks
+            is_array = isinstance(metadata, dict) and metadata.get("node_type") == "array"
+            blocks = check_array(name, metadata) if is_array else None
+            if is_array:
+                ArrayV3Metadata.from_dict(metadata)
         except Exception as error:  # what Zarr finds wrong it raises as anything
             said = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise self._refusal(
                 f"{name}/{_METADATA}", f"the array {name!r} is none that rmtools can read ({said})."
             ) from error
+        return blocks
 
     def _refusal(self, key: str, what: str) -> InputError:
         return InputError(what, where=f"{self._where}/{key}", remedy=_REMEDY)

@@ -83,8 +83,8 @@ def open_dataset(path: Path) -> tuple[Path, BoundedReader]:
     Raises
     ------
     InputError
-        There is no rmtools store, its metadata make no sense, or it is a link that leads out of
-        the folder.
+        There is no rmtools store, its metadata or attributes make no sense, or it is a link that
+        leads out of the folder.
     """
     root = path.resolve()
     store = Store.open(root)
@@ -100,18 +100,18 @@ def open_dataset(path: Path) -> tuple[Path, BoundedReader]:
 
 
 def _check(reader: BoundedReader) -> None:
-    """Refuse metadata that pages cannot be made from."""
-    sizes, scenes = reader.sizes, reader.attributes["scenes"]
-    fits = (
-        isinstance(scenes, list)
-        and all(isinstance(s, dict) and isinstance(s.get("name"), str) for s in scenes)
-        and len(scenes) == sizes.scene > 0
+    """Refuse a store that pages cannot be made from."""
+    sizes = reader.sizes
+    _ = reader.store.array_names  # the metadata of all arrays pass the guard of the store
+    if not (
+        len(reader.names) == sizes.scene > 0
         and sizes.frame <= MAX_FRAMES
         and sizes.tx <= MAX_TRANSMITTERS
-    )
-    if not fits:
+    ):
         raise InputError(
-            "the list of scenes and the sizes of the store make no sense.",
+            f"{len(reader.names):,} scenes are listed, and there are {sizes.scene:,} scenes, "
+            f"{sizes.tx:,} transmitters and {sizes.frame:,} frames; at most {MAX_TRANSMITTERS:,} "
+            f"and {MAX_FRAMES:,} can be shown.",
             where=reader.store.path,
             remedy="Run `rmtools validate` on the dataset.",
         )
