@@ -22,26 +22,20 @@ from rmtools.grid import Grid
 from rmtools.radio.receivers import inside_buildings
 from rmtools.remote import RememberingGroup
 from rmtools.store_arrays import make_arrays
-from rmtools.store_attributes import (
-    RootAttributes,
-    SolverAttributes,
-    VehicleAttributes,
-    check_attributes,
-    root_attributes,
-)
+from rmtools.store_attributes import check_root, root_attributes, solver_of, vehicle_size_of
 from rmtools.store_format import (
     FORMAT,
     MAPS_NAME,
     PATHLOSS,
-    PATHLOSS_QUANTUM_DB,
     STATIC,
     STATIC_MAPS,
     TRACKS,
     TRANSMITTERS,
+    in_steps,
     of_simulator,
 )
 from rmtools.store_place import StorePlace, consolidate
-from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks, VehicleSize
+from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,6 +43,7 @@ if TYPE_CHECKING:
 
     from rmtools.scene import Scene
     from rmtools.store_format import ArraySpec
+    from rmtools.traffic.tracks import VehicleSize
     from rmtools.types import BoolArray, FloatArray
 
 STORE_NAME = store_place.NAME
@@ -229,9 +224,7 @@ class Store:
     @property
     def vehicle_size(self) -> VehicleSize:
         """Size of all vehicles."""
-        found = self.array_attributes("vehicles")
-        size = check_attributes(VehicleAttributes, found, self.path / "vehicles")
-        return VehicleSize(size.vehicle_length_m, size.vehicle_width_m, size.vehicle_height_m)
+        return vehicle_size_of(self.array_attributes("vehicles"), self.path / "vehicles")
 
     def vehicles_placed(self) -> tuple[int, int]:
         """Vehicles that are there in any frame, and slots for them."""
@@ -288,13 +281,13 @@ class Store:
     ) -> None:
         """Write one unit of work, shape (tx, frame, n, n), in steps of 1/128 dB."""
         name = of_simulator(PATHLOSS[0], simulator).name
-        self._group[name][scene, traj] = _in_steps(pathloss_db)
+        self._group[name][scene, traj] = in_steps(pathloss_db)
 
     def write_static_maps(
         self, scene: int, pathloss_db: FloatArray, simulator: str | None = None
     ) -> None:
         """Write the maps of a scene without vehicles, shape (tx, n, n), in steps of 1/128 dB."""
-        self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene] = _in_steps(pathloss_db)
+        self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene] = in_steps(pathloss_db)
 
     def pathloss(self, scene: int, traj: int, tx: int, simulator: str | None = None) -> FloatArray:
         """Path loss of one sequence in dB, float32, shape (frame, n, n); NaN where not computed."""
@@ -328,7 +321,7 @@ class Store:
     def solver(self) -> dict[str, Any]:
         """The solver and all of its constants; empty before there is path loss."""
         found = (
-            check_attributes(SolverAttributes, self.array_attributes(name), self.path / name).solver
+            solver_of(self.array_attributes(name), self.path / name)
             for name in ("pathloss", "pathloss_static")
         )
         return next((solver for solver in found if solver), {})
@@ -348,14 +341,15 @@ class Store:
         Raises
         ------
         InputError
-            One of :class:`~rmtools.store_attributes.RootAttributes` is missing or makes no sense.
+            One is missing or makes no sense, see :func:`~rmtools.store_attributes.check_root`.
         """
         return dict(self._attributes)
 
     @cached_property
     def _attributes(self) -> dict[str, Any]:
         found = dict(self._group.attrs)
-        check_attributes(RootAttributes, found, self.path)
+        scenes = self.array("scene").shape[0] if "scene" in self._group else None
+        check_root(found, scenes, self.path)
         return found
 
     def update_attributes(self, values: Mapping[str, Any]) -> None:
@@ -448,9 +442,3 @@ class Store:
         key = [*index, *([0] * (array.ndim - len(index)))]
         file = f"{name}/c/" + "/".join(str(k) for k in key)
         return [file] if self.place.size(file) is not None else []
-
-
-def _in_steps(pathloss_db: FloatArray) -> FloatArray:
-    """Path loss in the steps it is stored in."""
-    steps = np.round(np.asarray(pathloss_db, np.float32) / PATHLOSS_QUANTUM_DB)
-    return (steps * PATHLOSS_QUANTUM_DB).astype(np.float32)

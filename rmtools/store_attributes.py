@@ -13,6 +13,7 @@ from rmtools.errors import InputError
 from rmtools.files import first_problem
 from rmtools.names import SafeName
 from rmtools.store_format import FORMAT
+from rmtools.traffic.tracks import VehicleSize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from rmtools.grid import Grid
     from rmtools.scene import Scene
 
-Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
-Metres = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
-Size = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+_Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
+_Metres = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+_Size = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 class _Attributes(BaseModel):
@@ -44,33 +45,33 @@ class _Source(_Attributes):
 class _SceneEntry(_Attributes):
     name: SafeName
     crs: str | None
-    easting_m: Metres | None
-    northing_m: Metres | None
+    easting_m: _Metres | None
+    northing_m: _Metres | None
     sha256: str
     provenance: _Source
-    notes: dict[str, Number | str] = {}
+    notes: dict[str, _Number | str] = {}
 
 
-class RootAttributes(_Attributes):
+class _Root(_Attributes):
     """Those of the group."""
 
     rmtools_version: str
-    resolution_m: Size
+    resolution_m: _Size
     row_order: str
     licence: list[str]
     attribution: list[str]
     scenes: list[_SceneEntry]
 
 
-class VehicleAttributes(_Attributes):
+class _Vehicles(_Attributes):
     """Those of the vehicle masks: the size of all vehicles."""
 
-    vehicle_length_m: Size
-    vehicle_width_m: Size
-    vehicle_height_m: Size
+    vehicle_length_m: _Size
+    vehicle_width_m: _Size
+    vehicle_height_m: _Size
 
 
-class SolverAttributes(_Attributes):
+class _PathLoss(_Attributes):
     """Those of path loss: the solver and all of its constants."""
 
     solver: dict[str, Any] = {}
@@ -79,34 +80,54 @@ class SolverAttributes(_Attributes):
 _Model = TypeVar("_Model", bound=_Attributes)
 
 
-def check_attributes(model: type[_Model], values: Mapping[str, Any], where: str | Path) -> _Model:
-    """Attributes as a model.
+def check_root(values: Mapping[str, Any], scenes: int | None, where: Path) -> None:
+    """Refuse attributes of the group that lack something, or hold what makes no sense.
 
     Parameters
     ----------
-    model
-        What they should be.
     values
-        What was found.
+        The attributes.
+    scenes
+        How many scenes the arrays have; None where there are no arrays yet.
     where
-        Store or array that they belong to.
+        The store.
 
     Raises
     ------
     InputError
-        One is missing or something else than it should be.
+        Names the first attribute that is wrong.
     """
+    listed = len(_checked(_Root, values, where).scenes)
+    if scenes not in (None, listed):
+        raise _wrong("scenes", f"{listed:,} entries for {scenes:,} scenes", where)
+
+
+def solver_of(values: Mapping[str, Any], where: Path) -> dict[str, Any]:
+    """The solver that attributes of path loss name, with its constants; empty when they do not."""
+    return _checked(_PathLoss, values, where).solver
+
+
+def vehicle_size_of(values: Mapping[str, Any], where: Path) -> VehicleSize:
+    """The size that attributes of vehicle masks name."""
+    found = _checked(_Vehicles, values, where)
+    return VehicleSize(found.vehicle_length_m, found.vehicle_width_m, found.vehicle_height_m)
+
+
+def _checked(model: type[_Model], values: Mapping[str, Any], where: Path) -> _Model:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
         place, _, problem = first_problem(error).partition(": ")
         name, _, inner = place.partition(".")
-        raise InputError(
-            f"attribute {name}: {f'{inner}: ' if inner else ''}{problem}.",
-            where=where,
-            remedy="It was not written by rmtools, or changed; download it or build the dataset "
-            "again.",
-        ) from error
+        raise _wrong(name, f"{inner}: {problem}" if inner else problem, where) from error
+
+
+def _wrong(name: str, problem: str, where: Path) -> InputError:
+    return InputError(
+        f"attribute {name}: {problem}.",
+        where=where,
+        remedy="It was not written by rmtools, or changed; download it or build the dataset again.",
+    )
 
 
 def root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:

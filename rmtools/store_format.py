@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rmtools.traffic.tracks import State
+
+if TYPE_CHECKING:
+    from rmtools.types import FloatArray
 
 FORMAT = 1
 
@@ -231,3 +236,9 @@ def spec_of(name: str) -> ArraySpec | None:
     if match := MAPS_NAME.fullmatch(name):
         return of_simulator((STATIC_MAPS if match[1] else PATHLOSS)[0], match["simulator"])
     return None
+
+
+def in_steps(pathloss_db: FloatArray) -> FloatArray:
+    """Path loss in the steps it is stored in, float32."""
+    steps = np.round(np.asarray(pathloss_db, np.float32) / PATHLOSS_QUANTUM_DB)
+    return (steps * PATHLOSS_QUANTUM_DB).astype(np.float32)

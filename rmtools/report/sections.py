@@ -5,7 +5,7 @@ Each takes the material and returns HTML, or an empty text to be left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmtools.report import charts, ground, viewer
 from rmtools.report.ground import ground_html
@@ -24,6 +24,8 @@ from rmtools.report.markup import (
 from rmtools.traffic.tracks import FRAME_INTERVAL_S
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rmtools.report.material import Material
     from rmtools.store import Store
 
@@ -52,7 +54,7 @@ def header(material: Material) -> str:
             f"{_trajectories(sizes.traj)} per scene)"
         )
     text += "."
-    text += _solver_words(store.solver or None)
+    text += _solver_words(store.solver)
     if material.statistics.empty:
         text += (
             f" {material.statistics.empty:,} of the {material.statistics.sequences:,} sequences "
@@ -82,10 +84,10 @@ def _trajectories(count: int) -> str:
     return "1 trajectory" if count == 1 else f"{count:,} trajectories"
 
 
-def _solver_words(solver: object) -> str:
+def _solver_words(solver: Mapping[str, Any]) -> str:
     """Solver, preset and carrier as far as the store knows them."""
-    if not isinstance(solver, dict):
-        return f" Solver: {solver}." if solver else ""
+    if not solver:
+        return ""
     words = [f"{solver.get('solver', 'unnamed')}"]
     if solver.get("name"):
         words.append(f"preset {solver['name']}")

@@ -103,15 +103,10 @@ def _check(reader: BoundedReader) -> None:
     """Refuse a store that pages cannot be made from."""
     sizes = reader.sizes
     _ = reader.store.array_names  # the metadata of all arrays pass the guard of the store
-    if not (
-        len(reader.names) == sizes.scene > 0
-        and sizes.frame <= MAX_FRAMES
-        and sizes.tx <= MAX_TRANSMITTERS
-    ):
+    if not sizes.scene or sizes.frame > MAX_FRAMES or sizes.tx > MAX_TRANSMITTERS:
         raise InputError(
-            f"{len(reader.names):,} scenes are listed, and there are {sizes.scene:,} scenes, "
-            f"{sizes.tx:,} transmitters and {sizes.frame:,} frames; at most {MAX_TRANSMITTERS:,} "
-            f"and {MAX_FRAMES:,} can be shown.",
+            f"it has {sizes.scene:,} scenes, {sizes.tx:,} transmitters and {sizes.frame:,} frames, "
+            f"of which {MAX_TRANSMITTERS:,} and {MAX_FRAMES:,} can be shown.",
             where=reader.store.path,
             remedy="Run `rmtools validate` on the dataset.",
         )

@@ -171,18 +171,13 @@ class Book:
 
     def _places(self) -> str:
         """The scenes at their places, where they are few enough to be told apart."""
-        store = self._reader.store
         if len(self._reader.names) > ground.MAX_SCENES:
             return ""
-        try:
-            found = ground.places(store)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return ""  # what a hostile store says of places is nothing to stop at
         maps = "".join(
             ground.ground_html(
                 place, self._reader.names, self._sets, self._reader.grid.size_m, number
             )
-            for number, place in enumerate(found)
+            for number, place in enumerate(ground.places(self._reader.store))
         )
         return (
             '<section aria-labelledby="places-title"><h2 id="places-title">Where the scenes lie'

@@ -127,12 +127,11 @@ class _StoreChecker:
             if not attrs[key] or not all(attrs[key]):
                 self.report.error("store", f"attribute {key} is empty")
         listed = self.store.scene_names
-        names = set(listed)
-        if not len(names) == len(listed) == sizes.scene > 0:
+        if not 0 < len(listed) == len(set(listed)):
             self.report.error(
                 "store",
-                f"attribute scenes has {len(listed)} entries with {len(names)} different names "
-                f"for {sizes.scene} scenes",
+                f"attribute scenes has {len(listed)} entries with {len(set(listed))} different "
+                "names",
             )
             return False
         return self._check_arrays() and self._read_descriptions()
