@@ -56,6 +56,10 @@ class Blocks(NamedTuple):
         one = self.chunk_bytes + self.chunk_bytes // 64 + 64
         return max(self.chunks, 1) * one + _SLACK_BYTES
 
+    def is_index(self, data: ByteArray) -> bool:
+        """Whether all that an index names can lie in a file, at places that do not overflow."""
+        return bool((_entries(data) <= self.file_bytes).all())
+
     def are_sound(self, data: ByteArray, *, whole: bool) -> bool:
         """Whether chunks unpack to the size of a chunk, and end where their frames say.
 
@@ -86,8 +90,14 @@ def _places(data: ByteArray, chunks: int) -> IntArray:
     size = _INDEX_ENTRY * chunks + _CHECKSUM
     if len(data) < size:
         return np.zeros((0, 2), np.uint64)  # Zarr will say what is wrong with it
-    index = data[len(data) - size : len(data) - _CHECKSUM].copy().view("<u8").reshape(-1, 2)
-    return index[(index != _NO_CHUNK).any(axis=1)]
+    return _entries(data[len(data) - size :])
+
+
+def _entries(index: ByteArray) -> IntArray:
+    """Begin and length of the chunks that are there, from an index and its checksum."""
+    whole = (len(index) - _CHECKSUM) // _INDEX_ENTRY * _INDEX_ENTRY
+    entries = index[: max(whole, 0)].copy().view("<u8").reshape(-1, 2)
+    return entries[(entries != _NO_CHUNK).any(axis=1)]
 
 
 def check_array(name: str, metadata: dict[str, Any]) -> Blocks:

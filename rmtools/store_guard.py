@@ -72,13 +72,16 @@ class GuardedStore(WrapperStore[Store]):
         if blocks is None:
             raise self._refusal(key, "not a file of an array.")
         found = await self._read(key, prototype, byte_range, blocks.file_bytes)
-        # the end of a file is its index, which only says where chunks are
-        if found is not None and not isinstance(byte_range, SuffixByteRequest):
-            data = found.as_numpy_array().view(np.uint8)
-            if not blocks.are_sound(data, whole=byte_range is None):
-                raise self._refusal(
-                    key, "a packed chunk does not unpack to the size of its array's chunks."
-                )
+        if found is None:
+            return None
+        data = found.as_numpy_array().view(np.uint8)
+        if isinstance(byte_range, SuffixByteRequest):
+            if not blocks.is_index(data):
+                raise self._refusal(key, "its index names chunks outside of the file.")
+        elif not blocks.are_sound(data, whole=byte_range is None):
+            raise self._refusal(
+                key, "a packed chunk does not unpack to the size of its array's chunks."
+            )
         return found
 
     async def get_partial_values(
@@ -151,7 +154,7 @@ class GuardedStore(WrapperStore[Store]):
             case SuffixByteRequest(length):
                 part = SuffixByteRequest(min(length, most + 1))
             case RangeByteRequest(start, end):
-                part = RangeByteRequest(min(start, most), min(end, most + 1))
+                part = RangeByteRequest(min(start, most), max(min(end, most + 1), start))
         found = await super().get(key, prototype, part)
         if found is not None and len(found) > most:
             raise self._refusal(key, f"more than the {most:,} bytes that such a file can have.")
