@@ -18,6 +18,8 @@ from serving import ask, make_folder, serving
 from rmtools.errors import RecipeError
 from rmtools.serve import listen
 from rmtools.serve.dataset import open_dataset
+from rmtools.store import STORE_NAME
+from rmtools.store_place import write_url
 from rmtools.units import MOTION_SCALE
 
 if TYPE_CHECKING:
@@ -92,6 +94,14 @@ def test_pages_turn_and_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             assert text.count('class="thumb"') == count, query
             assert first is None or f'href="/scene/{first}"' in text, query
         assert ask(server, "/?" + "&".join("a=1" for _ in range(50)))[0].status == 400
+
+
+def test_a_store_at_a_url_is_served_too(folder: Path, tmp_path: Path) -> None:
+    write_url(tmp_path, f"file://{folder / STORE_NAME}")
+    with serving(folder) as here, serving(tmp_path) as there:
+        for path in ("/stack/1/0/1", "/layers/0", "/facts/1/1", "/thumbnail/0", "/"):
+            assert ask(there, path)[1] == ask(here, path)[1] or path == "/", path
+            assert ask(there, path)[0].status == 200
 
 
 def test_a_dataset_without_maps_is_shown(tmp_path: Path) -> None:

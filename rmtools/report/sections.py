@@ -1,4 +1,4 @@
-"""The sections of the report that show the data: header, maps, player, statistics.
+"""The sections of the report that show the data: header, viewer and thumbnails, places, pixels.
 
 Each takes the material and returns HTML, or an empty text to be left out.
 """
@@ -137,19 +137,13 @@ def scenes(material: Material) -> str:
         material.scale, len(gallery.packs[min(gallery.packs)]["tx"]), gallery.detail.frames
     )
     missing = "" if material.store.map_arrays else paragraph(_NOT_SIMULATED, "note")
+    if material.store.has("pathloss_static") and not material.store.has("pathloss"):
+        missing = paragraph("Maps: without vehicles.", "note")
     shelf = "".join(_thumbnail(material, s, first=i == 0) for i, s in enumerate(gallery.packs))
-    labels = "".join(
-        f'<option value="{number}">{text(label, MAX_NAME)}</option>'
-        for number, label in enumerate(material.sets.labels)
-    )
-    chooser = (
-        f'<label>Set <select id="set"><option value="">all</option>{labels}</select></label>'
-        if labels
-        else ""
-    )
+    found = f"{counted(len(gallery.packs), 'scene')} of {sizes.scene:,}"
     return f"""{missing}{viewed}{_left_out(material)}
 <div class="row"><label>Find a scene <input type="search" id="find" autocomplete="off"></label>
-{chooser}<p id="found" role="status">{counted(len(gallery.packs), "scene")} of {sizes.scene:,}</p>
+{material.sets.chooser("id")}<p id="found" role="status">{found}</p>
 </div>{material.sets.legend()}
 <fieldset class="shelf" id="shelf"><legend>Scenes</legend>{shelf}</fieldset>"""
 

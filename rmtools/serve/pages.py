@@ -144,19 +144,10 @@ class Book:
         return _page(self._title, main, lead=lead, scripts=("ground.js", "serve.js"))
 
     def _finder(self, words: str, wanted: str) -> str:
-        options = "".join(
-            f'<option value="{number}"{" selected" if str(number) == wanted else ""}>'
-            f"{text(label, MAX_NAME)}</option>"
-            for number, label in enumerate(self._sets.labels)
-        )
-        chooser = (
-            f'<label>Set <select name="set"><option value="">all</option>{options}</select></label>'
-            if options
-            else ""
-        )
         return (
             '<form class="row" method="get" action="/" role="search"><label>Find a scene '
-            f'<input type="search" name="find" value="{text(words)}"></label>{chooser}'
+            f'<input type="search" name="find" value="{text(words)}"></label>'
+            f"{self._sets.chooser('name', wanted)}"
             "<button>Find</button></form>"
         )
 
