@@ -19,23 +19,23 @@ import numpy as np
 from rmtools import store_place
 from rmtools.errors import InputError, RecipeError
 from rmtools.grid import Grid
-from rmtools.names import check_name
 from rmtools.radio.receivers import inside_buildings
 from rmtools.remote import RememberingGroup
+from rmtools.store_arrays import make_arrays
+from rmtools.store_attributes import check_root, root_attributes, solver_of, vehicle_size_of
 from rmtools.store_format import (
     FORMAT,
     MAPS_NAME,
     PATHLOSS,
-    PATHLOSS_QUANTUM_DB,
     STATIC,
     STATIC_MAPS,
     TRACKS,
     TRANSMITTERS,
+    in_steps,
     of_simulator,
-    root_attributes,
 )
 from rmtools.store_place import StorePlace, consolidate
-from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks, VehicleSize
+from rmtools.traffic.tracks import FRAME_INTERVAL_S, State, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
     from rmtools.scene import Scene
     from rmtools.store_format import ArraySpec
+    from rmtools.traffic.tracks import VehicleSize
     from rmtools.types import BoolArray, FloatArray
 
 STORE_NAME = store_place.NAME
-MAX_BLOCK_BYTES = 2**26
 SCENES_NAME = "scenes"
-_TRACK_FIELDS = ("x", "y", "heading", "speed")
+_TRACK_FIELDS = ("x", "y", "heading", "speed", "state")
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,13 @@ class Store:
         grid
             Grid of all scenes.
         attributes
-            All root attributes, as :func:`~rmtools.store_format.root_attributes` makes them; the
-            list ``scenes`` says how many scenes there are.
+            All root attributes, as :func:`~rmtools.store_attributes.root_attributes` makes them;
+            the list ``scenes`` says how many scenes there are.
         """
         place = StorePlace.of(path)
         with place.building(attributes) as group:
             store, scenes = cls(place, group), attributes["scenes"]
-            store._make(STATIC, {"scene": len(scenes), "y": grid.n, "x": grid.n})
+            make_arrays(group, STATIC, {"scene": len(scenes), "y": grid.n, "x": grid.n})
             group["x"][:], group["y"][:] = grid.x_centres(), grid.y_centres()
             for name in ("easting", "northing"):
                 corner = [scene.get(f"{name}_m") for scene in scenes]
@@ -167,60 +167,6 @@ class Store:
             )
         return cls(place, group)
 
-    def _make(
-        self,
-        specs: Iterable[ArraySpec],
-        sizes: Mapping[str, int],
-        attributes: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> None:
-        """Create arrays; one that exists with the same shape and attributes keeps its data.
-
-        `attributes` are added to those of the arrays they name.
-        """
-        for spec in specs:
-            shape = tuple(sizes[dim] for dim in spec.dims)
-            attrs = {**spec.attrs, **(attributes or {}).get(spec.name, {})}
-            if not self._is_made(spec.name, shape, attrs):
-                self._create(spec, shape, attrs)
-            if spec.dims == (spec.name,) and spec.dtype == "int32":
-                # also where the array is there: a run may have been killed before this
-                self._group[spec.name][:] = np.arange(shape[0], dtype=np.int32)
-
-    def _is_made(self, name: str, shape: tuple[int, ...], attrs: dict[str, Any]) -> bool:
-        """Whether there is an array of this name, shape and attributes."""
-        if name not in self._group:
-            return False
-        present = self._group[name]
-        return bool(present.shape == shape and dict(present.attrs) == attrs)
-
-    def _create(self, spec: ArraySpec, shape: tuple[int, ...], attrs: dict[str, Any]) -> None:
-        """Create an empty array in place of one that may be there."""
-        from zarr.codecs import BloscCodec
-
-        chunked = spec.split if spec.chunked is None else spec.chunked
-        chunks = spec.blocks(shape, chunked)
-        itemsize = np.dtype(spec.dtype).itemsize
-        # one block for all frames of a sequence, which are nearly the same: an eleventh of the
-        # bytes, and faster (docs/throughput.md)
-        compressor = BloscCodec(
-            cname="zstd",
-            clevel=3,
-            shuffle="shuffle" if itemsize > 1 else "bitshuffle",
-            blocksize=min(math.prod(chunks) * itemsize, MAX_BLOCK_BYTES),
-        )
-        self._group.create_array(
-            spec.name,
-            shape=shape,
-            dtype=spec.dtype,
-            chunks=chunks,
-            shards=None if chunked == spec.split else spec.blocks(shape, spec.split),
-            fill_value=spec.fill,
-            compressors=[compressor],
-            dimension_names=spec.dims,
-            attributes=attrs,
-            overwrite=True,
-        )
-
     def remove(self, names: Iterable[str]) -> None:
         """Delete arrays, as far as they exist."""
         for name in names:
@@ -244,7 +190,7 @@ class Store:
             describes the traffic; they go to ``vehicles``.
         """
         new = {"traj": trajectories, "frame": frames, "vehicle": vehicles}
-        self._make(TRACKS, self._lengths() | new, {"vehicles": attributes})
+        make_arrays(self._group, TRACKS, self._lengths() | new, {"vehicles": attributes})
         self._group["time"][:] = np.round(np.arange(frames) * FRAME_INTERVAL_S, 6)
         consolidate(self._group)
 
@@ -270,28 +216,32 @@ class Store:
 
     def tracks(self, scene: int, traj: int) -> Tracks:
         """Read one trajectory back."""
-        group, attrs = self._group, self._group["vehicles"].attrs
-        x, y, heading, speed = (group[f"track_{name}"][scene, traj] for name in _TRACK_FIELDS)
-        state = group["track_state"][scene, traj]
-        size = VehicleSize(
-            attrs["vehicle_length_m"], attrs["vehicle_width_m"], attrs["vehicle_height_m"]
+        x, y, heading, speed, state = (
+            self.array(f"track_{name}")[scene, traj] for name in _TRACK_FIELDS
         )
-        return Tracks(x, y, heading, speed, state, size)
+        return Tracks(x, y, heading, speed, state, self.vehicle_size)
+
+    @property
+    def vehicle_size(self) -> VehicleSize:
+        """Size of all vehicles."""
+        return vehicle_size_of(self.array_attributes("vehicles"), self.path / "vehicles")
 
     def vehicles_placed(self) -> tuple[int, int]:
         """Vehicles that are there in any frame, and slots for them."""
-        used = (self._group["track_state"][:] != State.ABSENT).any(axis=2)
+        used = (self.array("track_state")[:] != State.ABSENT).any(axis=2)
         return int(used.sum()), int(used.size)
 
     def vehicle_masks(self, scene: int, traj: int) -> BoolArray:
         """Vehicle masks of one trajectory, shape (frame, n, n)."""
-        return np.asarray(self._group["vehicles"][scene, traj], bool)
+        return np.asarray(self.array("vehicles")[scene, traj], bool)
 
     # -- transmitters ------------------------------------------------------------------------
 
     def create_transmitters(self, count: int, attributes: Mapping[str, Any]) -> None:
         """Make the arrays of transmitter positions; `attributes` say how they were chosen."""
-        self._make(TRANSMITTERS, self._lengths() | {"tx": count}, {"tx_x": attributes})
+        make_arrays(
+            self._group, TRANSMITTERS, self._lengths() | {"tx": count}, {"tx_x": attributes}
+        )
         consolidate(self._group)
 
     def write_transmitters(self, scene: int, positions: FloatArray) -> None:
@@ -301,7 +251,7 @@ class Store:
 
     def transmitters(self, scene: int) -> FloatArray:
         """Positions (x, y, z) of one scene's transmitters, shape (tx, 3), local metres."""
-        return np.stack([self._group[f"tx_{name}"][scene] for name in "xyz"], axis=-1)
+        return np.stack([self.array(f"tx_{name}")[scene] for name in "xyz"], axis=-1)
 
     # -- path loss ---------------------------------------------------------------------------
 
@@ -323,7 +273,7 @@ class Store:
         self, spec: ArraySpec, attributes: Mapping[str, Any], simulator: str | None
     ) -> None:
         named = of_simulator(spec, simulator)
-        self._make([named], self._lengths(), {named.name: attributes})
+        make_arrays(self._group, [named], self._lengths(), {named.name: attributes})
         consolidate(self._group)
 
     def write_pathloss(
@@ -331,30 +281,30 @@ class Store:
     ) -> None:
         """Write one unit of work, shape (tx, frame, n, n), in steps of 1/128 dB."""
         name = of_simulator(PATHLOSS[0], simulator).name
-        self._group[name][scene, traj] = _in_steps(pathloss_db)
+        self._group[name][scene, traj] = in_steps(pathloss_db)
 
     def write_static_maps(
         self, scene: int, pathloss_db: FloatArray, simulator: str | None = None
     ) -> None:
         """Write the maps of a scene without vehicles, shape (tx, n, n), in steps of 1/128 dB."""
-        self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene] = _in_steps(pathloss_db)
+        self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene] = in_steps(pathloss_db)
 
     def pathloss(self, scene: int, traj: int, tx: int, simulator: str | None = None) -> FloatArray:
         """Path loss of one sequence in dB, float32, shape (frame, n, n); NaN where not computed."""
-        return np.asarray(self._group[of_simulator(PATHLOSS[0], simulator).name][scene, traj, tx])
+        return np.asarray(self.array(of_simulator(PATHLOSS[0], simulator).name)[scene, traj, tx])
 
     def pathloss_unit(self, scene: int, traj: int) -> FloatArray:
         """Path loss of one unit of work in dB, float32, shape (tx, frame, n, n)."""
-        return np.asarray(self._group["pathloss"][scene, traj])
+        return np.asarray(self.array("pathloss")[scene, traj])
 
     def static_map(self, scene: int, tx: int, simulator: str | None = None) -> FloatArray:
         """Path loss without vehicles in dB, float32, shape (n, n); NaN where not computed."""
-        return np.asarray(self._group[of_simulator(STATIC_MAPS[0], simulator).name][scene, tx])
+        return np.asarray(self.array(of_simulator(STATIC_MAPS[0], simulator).name)[scene, tx])
 
     def frame_map(self, scene: int, traj: int, tx: int, frame: int) -> FloatArray:
         """One map, shape (n, n); in a dataset without trajectories the one without vehicles."""
         if self.has("pathloss"):
-            return np.asarray(self._group["pathloss"][scene, traj, tx, frame])
+            return np.asarray(self.array("pathloss")[scene, traj, tx, frame])
         return self.static_map(scene, tx)
 
     @property
@@ -365,13 +315,16 @@ class Store:
     @property
     def maps(self) -> int:
         """How many radio maps there are, those of further simulators included."""
-        return sum(math.prod(self._group[name].shape[:-2]) for name in self.map_arrays)
+        return sum(math.prod(self.array(name).shape[:-2]) for name in self.map_arrays)
 
     @property
     def solver(self) -> dict[str, Any]:
         """The solver and all of its constants; empty before there is path loss."""
-        found = (self.array_attributes(name) for name in ("pathloss", "pathloss_static"))
-        return next((attrs["solver"] for attrs in found if attrs.get("solver")), {})
+        found = (
+            solver_of(self.array_attributes(name), self.path / name)
+            for name in ("pathloss", "pathloss_static")
+        )
+        return next((solver for solver in found if solver), {})
 
     @property
     def simulators(self) -> list[str]:
@@ -383,17 +336,31 @@ class Store:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Root attributes: provenance, licence, conventions, the list of scenes."""
-        return dict(self._group.attrs)
+        """Root attributes: provenance, licence, conventions, the list of scenes.
+
+        Raises
+        ------
+        InputError
+            One is missing or makes no sense, see :func:`~rmtools.store_attributes.check_root`.
+        """
+        return dict(self._attributes)
+
+    @cached_property
+    def _attributes(self) -> dict[str, Any]:
+        found = dict(self._group.attrs)
+        scenes = self.array("scene").shape[0] if "scene" in self._group else None
+        check_root(found, scenes, self.path)
+        return found
 
     def update_attributes(self, values: Mapping[str, Any]) -> None:
         """Add or replace root attributes."""
         self._group.attrs.update(dict(values))
         consolidate(self._group)
+        self.__dict__.pop("_attributes", None)
 
     def array_attributes(self, name: str) -> dict[str, Any]:
         """Attributes of one array; empty when the array is not there yet."""
-        return dict(self._group[name].attrs) if name in self._group else {}
+        return dict(self.array(name).attrs) if name in self._group else {}
 
     def has(self, name: str) -> bool:
         """Whether an array exists (it may be partly unwritten, or damaged)."""
@@ -408,29 +375,34 @@ class Store:
         return sorted(self._group.array_keys())
 
     def array(self, name: str) -> Any:
-        """An array of the store as a :class:`zarr.Array`, for those who copy or slice it."""
-        return self._group[name]
+        """An array of the store as a :class:`zarr.Array`, for those who copy or slice it.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        try:
+            found = self._group[name]
+        except KeyError:
+            found = None
+        if not hasattr(found, "shape"):
+            raise InputError(
+                f"there is no array {name}.",
+                where=self.path,
+                remedy="`rmtools validate` says what the store lacks, and how it is made.",
+            )
+        return found
 
     @property
     def scene_names(self) -> list[str]:
         """Names of the scenes in order."""
-        return self._scene_names
-
-    @cached_property
-    def _scene_names(self) -> list[str]:
-        try:
-            return [check_name(scene["name"]) for scene in self._group.attrs["scenes"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"its list of scenes cannot be used ({type(error).__name__}: {error}).",
-                where=self.path,
-                remedy="It was changed after it was written; download it or build it again.",
-            ) from error
+        return [scene["name"] for scene in self._attributes["scenes"]]
 
     @property
     def grid(self) -> Grid:
         """Grid of all scenes."""
-        return Grid(int(self._group["x"].shape[0]), float(self._group.attrs["resolution_m"]))
+        return Grid(int(self.array("x").shape[0]), float(self._attributes["resolution_m"]))
 
     @property
     def sizes(self) -> Sizes:
@@ -442,15 +414,15 @@ class Store:
     def _lengths(self) -> dict[str, int]:
         """Length of each dimension whose coordinate exists."""
         names = ("scene", "traj", "tx", "frame", "vehicle", "y", "x")
-        return {n: int(self._group[n].shape[0]) for n in names if n in self._group}
+        return {n: int(self.array(n).shape[0]) for n in names if n in self._group}
 
     def buildings(self, scene: int) -> BoolArray:
         """Building mask of a scene, shape (n, n)."""
-        return np.asarray(self._group["buildings"][scene], bool)
+        return np.asarray(self.array("buildings")[scene], bool)
 
     def building_height(self, scene: int) -> FloatArray:
         """Roof heights in metres, NaN outside buildings, shape (n, n)."""
-        return np.asarray(self._group["building_height"][scene])
+        return np.asarray(self.array("building_height")[scene])
 
     def inside_buildings(self, scene: int) -> BoolArray:
         """Pixels whose receiver is inside a building, shape (n, n): those with higher roofs.
@@ -462,17 +434,11 @@ class Store:
 
     def roads(self, scene: int) -> BoolArray:
         """Drivable mask of a scene, shape (n, n)."""
-        return np.asarray(self._group["roads"][scene], bool)
+        return np.asarray(self.array("roads")[scene], bool)
 
     def chunk_files(self, name: str, *index: int) -> list[str]:
         """Files (relative to the store) that hold the block of `name` at the leading `index`."""
-        array = self._group[name]
+        array = self.array(name)
         key = [*index, *([0] * (array.ndim - len(index)))]
         file = f"{name}/c/" + "/".join(str(k) for k in key)
         return [file] if self.place.size(file) is not None else []
-
-
-def _in_steps(pathloss_db: FloatArray) -> FloatArray:
-    """Path loss in the steps it is stored in."""
-    steps = np.round(np.asarray(pathloss_db, np.float32) / PATHLOSS_QUANTUM_DB)
-    return (steps * PATHLOSS_QUANTUM_DB).astype(np.float32)

@@ -9,13 +9,12 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rmtools.traffic.tracks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rmtools.grid import Grid
-    from rmtools.scene import Scene
+    from rmtools.types import FloatArray
 
 FORMAT = 1
 
@@ -239,28 +238,7 @@ def spec_of(name: str) -> ArraySpec | None:
     return None
 
 
-def root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Attributes of the group: conventions, licence, and what every scene is."""
-    from rmtools import __version__
-
-    return {
-        "Conventions": "CF-1.11",
-        "rmtools_format": FORMAT,
-        "rmtools_version": __version__,
-        "resolution_m": grid.resolution_m,
-        "row_order": "row 0 is north; x east, y north, origin at the tile's south-west corner",
-        "licence": sorted({scene.provenance.licence for scene in scenes}),
-        "attribution": sorted({scene.provenance.attribution for scene in scenes}),
-        "scenes": [
-            {
-                "name": scene.name,
-                "crs": scene.frame.crs,
-                "easting_m": scene.frame.easting_m,
-                "northing_m": scene.frame.northing_m,
-                "sha256": scene.digest(),
-                "provenance": scene.provenance.model_dump(mode="json"),
-                "notes": scene.notes,
-            }
-            for scene in scenes
-        ],
-    }
+def in_steps(pathloss_db: FloatArray) -> FloatArray:
+    """Path loss in the steps it is stored in, float32."""
+    steps = np.round(np.asarray(pathloss_db, np.float32) / PATHLOSS_QUANTUM_DB)
+    return (steps * PATHLOSS_QUANTUM_DB).astype(np.float32)

@@ -71,14 +71,18 @@ class StorePlace:
             There is none.
         """
         import zarr
+        from zarr.storage import LocalStore
 
         from rmtools.store_guard import GuardedStore
 
+        store = (
+            self.remote.zarr_store(read_only=not writable)
+            if self.remote
+            else LocalStore(self.path, read_only=not writable)
+        )
         try:
             return zarr.open_group(
-                self.remote.zarr_store(read_only=not writable)
-                if self.remote
-                else GuardedStore(self.path, read_only=not writable),
+                GuardedStore(store, str(self)),
                 mode="r+" if writable else "r",
                 zarr_format=3,
                 use_consolidated=False,

@@ -380,15 +380,19 @@ HOSTILE = (
 )
 
 
+# of scenes; what else the title holds above, a store refuses in names
+NAMES = tuple(re.sub("[\x00\ud800\n]", "", each)[-200:] for each in HOSTILE)
+
+
 @pytest.mark.parametrize("where", ["report", "contents", "scene"])
 def test_nothing_in_a_name_is_carried_out(browser: Any, tmp_path: Path, where: str) -> None:
-    made = make_store(tmp_path, n=24, scenes=len(HOSTILE), traj=1, tx=1, frames=2)
+    made = make_store(tmp_path, n=24, scenes=len(NAMES), traj=1, tx=1, frames=2)
     scenes = made.attributes["scenes"]
-    for scene, name in zip(scenes, HOSTILE, strict=True):
+    for scene, name in zip(scenes, NAMES, strict=True):
         scene["name"] = name
         scene["provenance"]["source"] = name
     made.update_attributes({"scenes": scenes, "title": "".join(HOSTILE)})
-    split = {"sets": {name: {"scenes": [name]} for name in HOSTILE}}
+    split = {"sets": {name: {"scenes": [name]} for name in NAMES}}
     write_bytes(tmp_path / "split.json", json.dumps(split).encode())
     with serving(tmp_path) as server:
         url = server.url
@@ -409,10 +413,10 @@ def test_nothing_in_a_name_is_carried_out(browser: Any, tmp_path: Path, where: s
         assert tab.locator(strange).count() == 0
         assert "\u202e" not in tab.content()
         if where == "report":
-            for index in range(len(HOSTILE)):
+            for index in range(len(NAMES)):
                 tab.locator(".thumb").nth(index).click()
             assert tab.evaluate("window.caught") is None
-            assert tab.locator("img").count() == len(HOSTILE)
+            assert tab.locator("img").count() == len(NAMES)
         next(tabs, None)
 
 

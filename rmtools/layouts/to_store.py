@@ -10,7 +10,8 @@ from rmtools.errors import InputError
 from rmtools.layouts.hdf5_reader import Hdf5File, Hdf5Maps
 from rmtools.layouts.motion_reader import MotionLayout
 from rmtools.store import Store
-from rmtools.store_format import FORMAT, MAPS_NAME, root_attributes
+from rmtools.store_attributes import root_attributes
+from rmtools.store_format import FORMAT, MAPS_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from rmtools.report import pictures, viewer
 from rmtools.report.markup import MAX_NAME, plain
@@ -71,7 +70,7 @@ class Gallery:
     packs
         Scene index to what the page's script needs of it, as JSON values.
     thumbnails
-        Scene index to the ``data:`` address of a small picture.
+        Scene index to a small WebP picture as base64 text.
     maps
         Sequences that are embedded.
     used
@@ -147,9 +146,7 @@ class Gallery:
     def _add_thumbnail(self, s: int, rgb: ByteArray) -> None:
         """A small picture in place of the one there may be."""
         self.used -= len(self.thumbnails.pop(s, ""))
-        image = Image.fromarray(rgb)
-        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
-        if text := self._admit(pictures.encode_small(image)):
+        if text := self._admit(pictures.thumbnail(rgb, THUMBNAIL_SIDE)):
             self.thumbnails[s] = text
 
     def data(self) -> dict[str, Any]:

@@ -53,8 +53,7 @@ def places(store: Store) -> list[Place]:
     systems: dict[str, list[int]] = defaultdict(list)
     lost = []
     for s, scene in enumerate(listed):
-        where = (scene.get("easting_m"), scene.get("northing_m"))
-        if scene.get("crs") and all(isinstance(v, int | float) and np.isfinite(v) for v in where):
+        if scene["crs"] and None not in (scene["easting_m"], scene["northing_m"]):
             systems[scene["crs"]].append(s)
         else:
             lost.append(s)
@@ -65,9 +64,7 @@ def places(store: Store) -> list[Place]:
         )
         for city in cities(corners):
             inside = [scenes[i] for i in city]
-            sources = sorted(
-                {str((listed[s].get("provenance") or {}).get("source")) for s in inside}
-            )
+            sources = sorted({listed[s]["provenance"]["source"] for s in inside})
             named = ", ".join(sources[:3]) + (" …" if len(sources) > 3 else "")
             found.append(Place(f"{named} ({crs})", inside, corners[city]))
     found.sort(key=lambda place: -len(place.scenes))

@@ -79,7 +79,7 @@ def write_report(
     Raises
     ------
     InputError
-        The store holds no scene.
+        The store holds no scene, or something in it is broken.
     """
     if not store.sizes.scene:
         raise InputError(

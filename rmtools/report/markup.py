@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 MAX_TEXT, MAX_NAME = 10_000, 160
 """Characters of a single text and of a name; longer ones are cut."""
 
+MAX_ROWS = 500
+"""Of a table of values; more are counted."""
+
+_MAX_DEPTH = 8
+
 # Characters that no text needs but that can break a file or turn a line around: controls, halves
 # of surrogate pairs, and the marks that override the direction of what follows.
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -73,22 +78,32 @@ def table(
 
 
 def values_table(values: Mapping[str, Any]) -> str:
-    """Names and values of a nested mapping, one row each."""
-    return table(("Key", "Value"), flattened(values))
+    """Names and values of a nested mapping, one row each; the last row counts those left out."""
+    rows = flattened(values)
+    if (more := len(rows) - MAX_ROWS) > 0:
+        rows[MAX_ROWS:] = [("…", f"{more:,} more")]
+    return table(("Key", "Value"), rows)
 
 
-def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flattened(values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> list[tuple[str, str]]:
     """``{"a": {"b": 1}}`` as ``[("a.b", "1")]``, in the order given."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            rows += flattened(value, f"{name}.")
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+            rows += flattened(value, f"{name}.", depth + 1)
         elif isinstance(value, str):
             rows.append((name, value))
         else:
-            rows.append((name, json.dumps(value, ensure_ascii=False, default=str)))
+            rows.append((name, _json(value)))
     return rows
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:
+        return "(lists in lists, too deep to be shown)"
 
 
 def details(summary: str, content: str, *, open_: bool = False) -> str:

@@ -46,7 +46,8 @@ def gather(
 ) -> tuple[Statistics, Sight, Gallery]:
     """Look at a store once, whatever stages have run.
 
-    A few sequences are in memory at a time, and each is read once, whoever wants it.
+    A few sequences are in memory at a time. Each is read once, whoever wants it; three more are
+    read before, to choose how much of each the gallery takes.
 
     Parameters
     ----------

@@ -309,8 +309,10 @@ def encode(image: Image.Image, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def encode_small(image: Image.Image) -> bytes:
+def thumbnail(rgb: ByteArray, side: int) -> bytes:
     """A thumbnail as ``.webp``: nothing is read from it, so it may lose a little."""
+    image = Image.fromarray(rgb)
+    image.thumbnail((side, side), Image.Resampling.BOX)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=70, method=4)
     return buffer.getvalue()

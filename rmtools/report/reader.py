@@ -89,6 +89,8 @@ class Reader:
         return [np.round(frame[np.isfinite(frame).all(axis=-1)], 2).tolist() for frame in table]
 
     def vehicle_size(self) -> list[float]:
-        """Length and width of the vehicles in metres."""
-        attributes = self.store.array_attributes("vehicles")
-        return [float(attributes.get(f"vehicle_{side}_m", 0.0)) for side in ("length", "width")]
+        """Length and width of the vehicles in metres; 0 where there are none yet."""
+        if not self.store.has("vehicles"):
+            return [0.0, 0.0]
+        size = self.store.vehicle_size
+        return [size.length_m, size.width_m]

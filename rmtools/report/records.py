@@ -139,7 +139,7 @@ def provenance(material: Material) -> str:
     sources: dict[tuple[str, ...], int] = defaultdict(int)
     keys = ("source", "reader", "date", "licence", "attribution", "sha256")
     for scene in scenes:
-        sources[tuple(str(scene["provenance"].get(key) or "–") for key in keys)] += 1
+        sources[tuple(scene["provenance"][key] or "–" for key in keys)] += 1
     parts = [
         "<h3>Sources</h3>",
         table(
@@ -205,7 +205,7 @@ def _notes(scenes: list[dict[str, Any]]) -> str:
     words: dict[str, set[str]] = defaultdict(set)
     sources: dict[str, dict[str, Any]] = defaultdict(dict)
     for scene in scenes:
-        for key, value in scene["notes"].items():
+        for key, value in scene.get("notes", {}).items():
             if key.startswith(_CITY):
                 sources[scene["provenance"]["source"]][key.removeprefix(_CITY)] = value
             elif isinstance(value, str):
@@ -262,15 +262,14 @@ def _heights_first(key: str) -> tuple[bool, str]:
 def footer(material: Material) -> str:
     """Attribution, licence and version."""
     attributes = material.store.attributes
-    credit = "; ".join(str(each) for each in attributes.get("attribution", []))
-    licence = ", ".join(str(each) for each in attributes.get("licence", []))
+    credit, licence = "; ".join(attributes["attribution"]), ", ".join(attributes["licence"])
     lines = []
     if credit:
         lines.append(f"Contains data from: {credit}")
     if licence:
         lines.append(f"Licence of the source data: {licence}")
     lines.append(
-        f"Store written by rmtools {attributes.get('rmtools_version', '?')}, "
+        f"Store written by rmtools {attributes['rmtools_version']}, "
         f"{size(material.bytes_on_disk)}; report written by rmtools {__version__}."
     )
     return "".join(paragraph(line) for line in lines)

@@ -1,11 +1,11 @@
-"""The sections of the report that show the data: header, maps, player, statistics.
+"""The sections of the report that show the data: header, viewer and thumbnails, places, pixels.
 
 Each takes the material and returns HTML, or an empty text to be left out.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmtools.report import charts, ground, viewer
 from rmtools.report.ground import ground_html
@@ -24,6 +24,8 @@ from rmtools.report.markup import (
 from rmtools.traffic.tracks import FRAME_INTERVAL_S
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rmtools.report.material import Material
     from rmtools.store import Store
 
@@ -54,7 +56,7 @@ def header(material: Material) -> str:
     if store.has("pathloss_static"):
         text += ", and without them" if sizes.frame else ", without vehicles"
     text += "."
-    text += _solver_words(store.solver or None)
+    text += _solver_words(store.solver)
     if material.statistics.empty:
         text += (
             f" {material.statistics.empty:,} of the {material.statistics.sequences:,} sequences "
@@ -84,10 +86,10 @@ def _trajectories(count: int) -> str:
     return "1 trajectory" if count == 1 else f"{count:,} trajectories"
 
 
-def _solver_words(solver: object) -> str:
+def _solver_words(solver: Mapping[str, Any]) -> str:
     """Solver, preset and carrier as far as the store knows them."""
-    if not isinstance(solver, dict):
-        return f" Solver: {solver}." if solver else ""
+    if not solver:
+        return ""
     words = [f"{solver.get('solver', 'unnamed')}"]
     if solver.get("name"):
         words.append(f"preset {solver['name']}")
@@ -137,19 +139,13 @@ def scenes(material: Material) -> str:
         material.scale, len(gallery.packs[min(gallery.packs)]["tx"]), gallery.detail.frames
     )
     missing = "" if material.store.map_arrays else paragraph(_NOT_SIMULATED, "note")
+    if material.store.has("pathloss_static") and not material.store.has("pathloss"):
+        missing = paragraph("Maps: without vehicles.", "note")
     shelf = "".join(_thumbnail(material, s, first=i == 0) for i, s in enumerate(gallery.packs))
-    labels = "".join(
-        f'<option value="{number}">{text(label, MAX_NAME)}</option>'
-        for number, label in enumerate(material.sets.labels)
-    )
-    chooser = (
-        f'<label>Set <select id="set"><option value="">all</option>{labels}</select></label>'
-        if labels
-        else ""
-    )
+    found = f"{counted(len(gallery.packs), 'scene')} of {sizes.scene:,}"
     return f"""{missing}{viewed}{_left_out(material)}
 <div class="row"><label>Find a scene <input type="search" id="find" autocomplete="off"></label>
-{chooser}<p id="found" role="status">{counted(len(gallery.packs), "scene")} of {sizes.scene:,}</p>
+{material.sets.chooser("id")}<p id="found" role="status">{found}</p>
 </div>{material.sets.legend()}
 <fieldset class="shelf" id="shelf"><legend>Scenes</legend>{shelf}</fieldset>"""
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rmtools.report.markup import text
+from rmtools.report.markup import MAX_NAME, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +44,20 @@ class SceneSets:
         if self.labels[number] == _NO_SET:
             return "set0"
         return f"set{min(number + 1, _COLOURS)}"
+
+    def chooser(self, attribute: str, chosen: str = "") -> str:
+        """A list to choose a set from, whose `attribute` (``id`` or ``name``) is ``set``."""
+        options = "".join(
+            f'<option value="{number}"{" selected" if str(number) == chosen else ""}>'
+            f"{text(label, MAX_NAME)}</option>"
+            for number, label in enumerate(self.labels)
+        )
+        if not options:
+            return ""
+        return (
+            f'<label>Set <select {attribute}="set"><option value="">all</option>{options}'
+            "</select></label>"
+        )
 
     def legend(self) -> str:
         """What the colours mean."""

@@ -1,7 +1,7 @@
 """What the report counts, gathered one sequence at a time.
 
-Only one sequence (all frames of a scene, trajectory and transmitter) is ever in memory. Very
-large datasets are sampled evenly; the statistics say how many sequences they rest on.
+What a sequence (all frames of a scene, trajectory and transmitter) adds is kept, not the sequence.
+Very large datasets are sampled evenly; the statistics say how many sequences they rest on.
 """
 
 from __future__ import annotations

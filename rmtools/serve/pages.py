@@ -144,19 +144,10 @@ class Book:
         return _page(self._title, main, lead=lead, scripts=("ground.js", "serve.js"))
 
     def _finder(self, words: str, wanted: str) -> str:
-        options = "".join(
-            f'<option value="{number}"{" selected" if str(number) == wanted else ""}>'
-            f"{text(label, MAX_NAME)}</option>"
-            for number, label in enumerate(self._sets.labels)
-        )
-        chooser = (
-            f'<label>Set <select name="set"><option value="">all</option>{options}</select></label>'
-            if options
-            else ""
-        )
         return (
             '<form class="row" method="get" action="/" role="search"><label>Find a scene '
-            f'<input type="search" name="find" value="{text(words)}"></label>{chooser}'
+            f'<input type="search" name="find" value="{text(words)}"></label>'
+            f"{self._sets.chooser('name', wanted)}"
             "<button>Find</button></form>"
         )
 
@@ -171,18 +162,13 @@ class Book:
 
     def _places(self) -> str:
         """The scenes at their places, where they are few enough to be told apart."""
-        store = self._reader.store
         if len(self._reader.names) > ground.MAX_SCENES:
             return ""
-        try:
-            found = ground.places(store)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return ""  # what a hostile store says of places is nothing to stop at
         maps = "".join(
             ground.ground_html(
                 place, self._reader.names, self._sets, self._reader.grid.size_m, number
             )
-            for number, place in enumerate(found)
+            for number, place in enumerate(ground.places(self._reader.store))
         )
         return (
             '<section aria-labelledby="places-title"><h2 id="places-title">Where the scenes lie'

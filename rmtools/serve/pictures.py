@@ -16,7 +16,6 @@ from rmtools.serve.pages import Answer
 
 if TYPE_CHECKING:
     from rmtools.serve.dataset import BoundedReader
-    from rmtools.types import ByteArray
     from rmtools.units import GreyScale
 
 _BYTES = "application/octet-stream"
@@ -59,7 +58,7 @@ def thumbnail(reader: BoundedReader, s: int, scale: GreyScale) -> Answer:
         rgb = pictures.paint_map(first, plan == BUILDING_LAYER, scale)
     else:
         rgb = pictures.paint_plan(plan)
-    return Answer(pictures.encode_small(_shrunk(rgb, THUMBNAIL_SIDE)), "image/webp")
+    return Answer(pictures.thumbnail(rgb, THUMBNAIL_SIDE), "image/webp")
 
 
 def frame(reader: BoundedReader, index: tuple[int, int, int], f: int, scale: GreyScale) -> Answer:
@@ -70,9 +69,3 @@ def frame(reader: BoundedReader, index: tuple[int, int, int], f: int, scale: Gre
     inside = reader.inside_buildings(index[0])[::step, ::step]
     image = Image.fromarray(pictures.paint_map(np.ascontiguousarray(shown), inside, scale))
     return Answer(pictures.encode(image, ".png"), "image/png")
-
-
-def _shrunk(rgb: ByteArray, side: int) -> Image.Image:
-    image = Image.fromarray(rgb)
-    image.thumbnail((side, side), Image.Resampling.BOX)
-    return image

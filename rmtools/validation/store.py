@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import shapely
-from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
 from rmtools.errors import InputError
-from rmtools.files import first_problem
 from rmtools.radio.receivers import inside_buildings
 from rmtools.store_format import (
     PATHLOSS,
@@ -107,17 +105,6 @@ def imported(traffic: object) -> bool:
     return isinstance(traffic, dict) and bool(traffic.get("tracks"))
 
 
-class _SceneEntry(BaseModel):
-    """What the root attribute ``scenes`` must say about each scene."""
-
-    name: str
-    crs: str | None
-    easting_m: FiniteFloat | None
-    northing_m: FiniteFloat | None
-    sha256: str
-    provenance: dict[str, Any]
-
-
 class _StoreChecker:
     """State of one walk through a store."""
 
@@ -135,22 +122,16 @@ class _StoreChecker:
         if sizes is None or grid is None:
             return False
         self.sizes, self.grid = sizes, grid
-        attrs = self.store.attributes
+        attrs = self.store.attributes  # sound, since the grid was read from them
         for key in ("licence", "attribution"):
-            value = attrs.get(key)
-            if not isinstance(value, list) or not value or not all(value):
-                self.report.error("store", f"attribute {key} is missing or empty")
-        try:
-            listed = TypeAdapter(list[_SceneEntry]).validate_python(attrs.get("scenes"))
-        except ValidationError as error:
-            self.report.error("store", f"attribute scenes: {first_problem(error)}")
-            return False
-        names = {scene.name for scene in listed}
-        if not len(names) == len(listed) == sizes.scene > 0:
+            if not attrs[key] or not all(attrs[key]):
+                self.report.error("store", f"attribute {key} is empty")
+        listed = self.store.scene_names
+        if not 0 < len(listed) == len(set(listed)):
             self.report.error(
                 "store",
-                f"attribute scenes has {len(listed)} entries with {len(names)} different names "
-                f"for {sizes.scene} scenes",
+                f"attribute scenes has {len(listed)} entries with {len(set(listed))} different "
+                "names",
             )
             return False
         return self._check_arrays() and self._read_descriptions()
@@ -192,7 +173,10 @@ class _StoreChecker:
 
     def _read_descriptions(self) -> bool:
         """What later checks need to know from attributes; False when it is not there."""
-        self.solver = self.store.solver
+        solver = self._try("pathloss", lambda: self.store.solver)
+        if solver is None:
+            return False
+        self.solver = solver
         self.checkers = {
             name: MapChecker(name, self.store.array_attributes(name), self.grid, self.report)
             for name in self.store.map_arrays
