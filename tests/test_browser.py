@@ -375,8 +375,8 @@ HOSTILE = (
     "<svg onload=window.caught=1>&lt;b&gt;",
     "<!--<script>",
     "javascript:window.caught=1",
-    "\u202egnp.eman\u2066\u0301",
-    "x" * 190 + "<b>",
+    "\u202egnp.eman\u2066\x00\ud800\u0301",
+    "x" * 5000 + "<b>" + "\n" * 50,
 )
 
 

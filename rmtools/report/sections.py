@@ -139,8 +139,6 @@ def scenes(material: Material) -> str:
         material.scale, len(gallery.packs[min(gallery.packs)]["tx"]), gallery.detail.frames
     )
     missing = "" if material.store.map_arrays else paragraph(_NOT_SIMULATED, "note")
-    if material.store.has("pathloss_static") and not material.store.has("pathloss"):
-        missing = paragraph("Maps: without vehicles.", "note")
     shelf = "".join(_thumbnail(material, s, first=i == 0) for i, s in enumerate(gallery.packs))
     found = f"{counted(len(gallery.packs), 'scene')} of {sizes.scene:,}"
     return f"""{missing}{viewed}{_left_out(material)}
