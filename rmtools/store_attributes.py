@@ -155,3 +155,13 @@ def root_attributes(grid: Grid, scenes: Sequence[Scene]) -> dict[str, Any]:
             for scene in scenes
         ],
     }
+
+
+def solver_words(solver: Mapping[str, Any]) -> str:
+    """A solver, its preset and the carrier in words, as far as they are known."""
+    words = [f"{solver.get('solver', 'unnamed')}"]
+    if solver.get("name"):
+        words.append(f"preset {solver['name']}")
+    if isinstance(solver.get("frequency_mhz"), int | float):
+        words.append(f"{solver['frequency_mhz'] / 1000:g} GHz")
+    return ", ".join(words)

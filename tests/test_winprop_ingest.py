@@ -77,7 +77,7 @@ def test_the_next_stages_go_on_from_there(case: Case) -> None:
     assert summaries["motion"].done_now > 0
     assert validate(case.dataset).ok
     told = CliRunner().invoke(app, ["info", str(case.dataset)])
-    assert "winprop, preset jobs, 3500 MHz" in told.stdout
+    assert "winprop, preset jobs, 3.5 GHz" in told.stdout
 
 
 def test_workers_change_nothing(case: Case, made: Path, tmp_path: Path) -> None:

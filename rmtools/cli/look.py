@@ -147,6 +147,7 @@ def info(dataset: Dataset, as_json: Json = False) -> None:
     """Say what a dataset or a release holds, what a pixel means and which licence applies."""
     from rmtools.release.manifest import MANIFEST_NAME
     from rmtools.store import Store
+    from rmtools.store_attributes import solver_words
     from rmtools.traffic.tracks import FRAME_INTERVAL_S
 
     if (dataset / MANIFEST_NAME).is_file():
@@ -181,11 +182,8 @@ def info(dataset: Dataset, as_json: Json = False) -> None:
         "rmtools": attributes["rmtools_version"],
     }
     lines = value
-    if solver := value["solver"]:
-        lines = {
-            **value,
-            "solver": "{solver}, preset {name}, {frequency_mhz:g} MHz".format(**solver),
-        }
+    if value["solver"]:
+        lines = {**value, "solver": solver_words(value["solver"])}
     result(value, [f"{key:<14} {item}" for key, item in lines.items()], as_json=as_json)
 
 

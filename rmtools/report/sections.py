@@ -5,7 +5,7 @@ Each takes the material and returns HTML, or an empty text to be left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rmtools.report import charts, ground, viewer
 from rmtools.report.ground import ground_html
@@ -21,11 +21,10 @@ from rmtools.report.markup import (
     table,
     text,
 )
+from rmtools.store_attributes import solver_words
 from rmtools.traffic.tracks import FRAME_INTERVAL_S
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rmtools.report.material import Material
     from rmtools.store import Store
 
@@ -56,7 +55,7 @@ def header(material: Material) -> str:
     if store.has("pathloss_static"):
         text += ", and without them" if sizes.frame else ", without vehicles"
     text += "."
-    text += _solver_words(store.solver)
+    text += f" Solver: {solver_words(store.solver)}." if store.solver else ""
     if material.statistics.empty:
         text += (
             f" {material.statistics.empty:,} of the {material.statistics.sequences:,} sequences "
@@ -84,18 +83,6 @@ def count_tiles(store: Store, *more: tuple[str, str]) -> str:
 
 def _trajectories(count: int) -> str:
     return "1 trajectory" if count == 1 else f"{count:,} trajectories"
-
-
-def _solver_words(solver: Mapping[str, Any]) -> str:
-    """Solver, preset and carrier as far as the store knows them."""
-    if not solver:
-        return ""
-    words = [f"{solver.get('solver', 'unnamed')}"]
-    if solver.get("name"):
-        words.append(f"preset {solver['name']}")
-    if isinstance(solver.get("frequency_mhz"), int | float):
-        words.append(f"{solver['frequency_mhz'] / 1000:g} GHz")
-    return f" Solver: {', '.join(words)}."
 
 
 def reading(material: Material) -> str:
