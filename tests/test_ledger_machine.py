@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rmtools.errors import BusyError
 from rmtools.files import write_bytes
 from rmtools.run import ledger as ledger_module
+from rmtools.run.holding import RUN_NAME
 from rmtools.run.ledger import LEDGER_FOLDER, Ledger
 from rmtools.run.recipe import Recipe
 from rmtools.run.runner import run
@@ -136,6 +137,8 @@ class LedgerMachine(RuleBasedStateMachine):
         hands = HandOut()
         with contextlib.suppress(KilledError):
             run(self.root, Recipe(seed=seed), executor=hands, overwrite=True)
+        if hands.work is not None:
+            (self.root / RUN_NAME).write_text(hands.work.token)  # as a kill leaves it
         if set(self.entries.values()) - {seed}:  # something was made under another recipe
             self.entries, self.files = {}, {}
         self.seed, self.generation = seed, self.generation + 1

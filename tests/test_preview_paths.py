@@ -193,7 +193,7 @@ def test_other_solvers_and_other_scenes_are_refused(root: Path, tmp_path: Path) 
     known = dict(group["pathloss"].attrs["solver"])
     for solver, words in (
         ({**known, "solver": "sionna"}, "made by the solver 'sionna'"),
-        (None, "made by the solver None"),
+        (None, "attribute solver: Input should be a valid dictionary"),
         ({**known, "p_los": "much"}, "constants of its solver cannot be used"),
         ({**known, "antenna": {"pattern": "a.msi", "sha256": "0"}}, "antenna pattern 'a.msi'"),
     ):
