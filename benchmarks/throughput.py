@@ -7,8 +7,8 @@ with one process and with two. Every stage is timed by the clock. After that enc
 on the maps that were made, in processor time, the ways in turn and the best of several turns.
 
 Projections multiply the time of a stage by the maps of the full dataset. Stages of many units are
-divided by the cores and by the efficiency that two processes had; cutting scenes, split,
-validation and audit run in one process.
+divided by the cores and by the efficiency that two processes had; cutting scenes, split, audit and
+putting the findings of the validation together run in one process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PIPELINES = Path(__file__).resolve().parent.parent / "pipelines"
 CORES = (1, 16, 256)
-ALONE = {"scenes", "split", "validation", "audit", "report"}
+ALONE = {"scenes", "split", "findings", "audit", "report"}
 """Stages of one unit: more processes do not make them faster."""
 
 DATASETS = {

@@ -87,7 +87,7 @@ class Report(BaseModel):
             text = f"{count} pixels {what}, the first at row {row}, col {col}"
             self._add(Finding(level=level, where=str(where), what=text))
 
-    def include(self, other: Report, prefix: str) -> None:
+    def include(self, other: Report, prefix: str = "") -> None:
         """Add all findings of another report, also those that it does not list.
 
         Their places get `prefix` in front; what the other report looked at is not added.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -100,14 +101,17 @@ def validate(
         Path,
         typer.Argument(help="A dataset folder, a store, or a layout folder.", show_default=False),
     ],
+    workers: Workers = 1,
     as_json: Json = False,
 ) -> None:
     """Check that the content of a dataset makes sense; exit code 6 when it does not."""
     from rmtools.errors import ExitCode
+    from rmtools.run.executor import Executor
     from rmtools.run.workspace import RECIPE_NAME
     from rmtools.validation import validate as check
 
-    report = check(path)
+    with Executor(workers or os.cpu_count() or 1) as executor:
+        report = check(path, executor)
     lines = [f"{item.level:<8} {item.where}: {item.what}" for item in report.findings]
     counts = ", ".join(f"{number:,} {kind}" for kind, number in report.checked.items())
     verdict = "valid" if report.ok else "NOT valid"

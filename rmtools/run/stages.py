@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmtools import __version__
 from rmtools.files import sha256_json
-from rmtools.run import file_steps, seer_steps, steps
+from rmtools.run import check_steps, file_steps, seer_steps, steps
 from rmtools.run.workspace import AUDIT_NAME, REPORT_NAME, VALIDATION_NAME, Workspace
 from rmtools.splits.manifest import SPLIT_NAME
 
@@ -182,11 +182,21 @@ STAGES: dict[str, Stage] = {
             cheap=True,
         ),
         Stage(
-            "validation",
+            "checks",
             "validation",
             ("motion", "seer", "split"),
             lambda _: None,
-            steps.validate,
+            check_steps.check_part,
+            check_steps.check_units,
+            clear=check_steps.clear_checks,
+            cheap=True,
+        ),
+        Stage(
+            "validation",
+            "findings",
+            ("checks",),
+            lambda _: None,
+            check_steps.write_findings,
             clear=steps.remover(VALIDATION_NAME),
             cheap=True,
         ),

@@ -298,7 +298,7 @@ def solve(space: Workspace, unit: str) -> list[Path]:
     return written
 
 
-# -- layouts, split, validation, report --------------------------------------------------------
+# -- layouts, split, audit, report -------------------------------------------------------------
 
 
 def motion_units(space: Workspace) -> list[str]:
@@ -375,15 +375,6 @@ def write_split(space: Workspace, _: str) -> list[Path]:
 
     path = space.root / SPLIT_NAME
     write_manifest(path, space.recipe.split.make(space.store, space.recipe.seed))
-    return [path]
-
-
-def validate(space: Workspace, _: str) -> list[Path]:
-    """Validate store, layout and split, and write the findings."""
-    from rmtools.validation import validate
-
-    path = space.root / VALIDATION_NAME
-    write_json(path, validate(space.root).model_dump(mode="json"))
     return [path]
 
 

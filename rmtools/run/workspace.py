@@ -26,6 +26,7 @@ AUDIT_NAME = "audit.json"
 REPORT_NAME = "report.html"
 TILES_NAME = "tiles.json"
 SOURCES_NAME = ".rmtools/sources.json"
+CHECKS_FOLDER = ".rmtools/checks"
 
 
 @dataclass(frozen=True)

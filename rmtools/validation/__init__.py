@@ -2,32 +2,30 @@
 
 :func:`validate` looks at a store, a motion layout, a seer layout (also the published one, whole or
 in parts), or a dataset folder with any of them and a split. It reads one sequence or map at a time,
-goes on after every bad one, and names all of them.
+goes on after every bad one, and names all of them. Scenes are checked independently of each other,
+so processes can share the work, see :mod:`rmtools.validation.checks`.
 """
 
 from __future__ import annotations
 
+import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
-from rmtools.errors import InputError
 from rmtools.findings import Finding, Report
-from rmtools.layouts.motion_format import DESCRIPTION_NAME, LAYOUT_NAME
-from rmtools.layouts.seer_format import LAYOUT_NAME as SEER_NAME
-from rmtools.layouts.seer_reader import is_layout as is_seer
-from rmtools.splits import SPLIT_NAME, check_manifest, read_manifest
-from rmtools.store import STORE_NAME, Store
-from rmtools.store_place import StorePlace
-from rmtools.validation.motion import check_motion
-from rmtools.validation.seer import check_seer
-from rmtools.validation.store import check_store
+from rmtools.validation.checks import checks_of
+from rmtools.validation.parts import merge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rmtools.run.executor import UnitExecutor
+    from rmtools.validation.parts import Partial
+
 __all__ = ["Finding", "Report", "validate"]
 
 
-def validate(path: Path) -> Report:
+def validate(path: Path, executor: UnitExecutor | None = None) -> Report:
     """Check a dataset folder, a store, or a layout.
 
     Parameters
@@ -36,6 +34,9 @@ def validate(path: Path) -> Report:
         A folder with ``store.zarr`` (and, when there, ``motion`` and ``split.json``, which are
         compared with the store, and ``seer``), a store, a folder with a motion layout's
         ``dataset.json``, or one with RadioMapSeer's folders or some of them.
+    executor
+        What checks the scenes, such as an open :class:`~rmtools.run.executor.Executor`; this
+        process when None. The result does not depend on it.
 
     Returns
     -------
@@ -47,54 +48,15 @@ def validate(path: Path) -> Report:
     InputError
         `path` is none of these.
     """
-    report = Report(path=str(path))
-    seer = next((place for place in (path / SEER_NAME, path) if is_seer(place)), None)
-    motion = next(
-        (
-            place
-            for place in (path / LAYOUT_NAME, path)
-            if place != seer and (place / DESCRIPTION_NAME).is_file()
-        ),
-        None,
-    )
-    has_store = StorePlace.is_at(path)
-    if motion is None and seer is None and not has_store:
-        raise InputError(
-            "neither a dataset, nor a store, nor a layout.",
-            where=path,
-            remedy=f"Give a folder that holds {STORE_NAME}, {DESCRIPTION_NAME}, or gain/, png/, "
-            "polygon/ and antenna/ as RadioMapSeer has them.",
-        )
-    store = _check_store(path, report) if has_store else None
-    if motion is not None:
-        check_motion(motion, report, store)
-    elif (path / LAYOUT_NAME).is_dir():
-        report.error(f"{LAYOUT_NAME}/{DESCRIPTION_NAME}", "it is missing")
-    if seer is not None:
-        check_seer(seer, report)
-    if (path / SPLIT_NAME).is_file():
-        _check_split(path / SPLIT_NAME, report, store)
-    return report
+    check = partial(_check, path, uuid.uuid4().hex)
+    parts = checks_of(*check.args).parts
+    if executor is None:
+        return merge(path, map(check, parts))
+    found: dict[str, Partial] = {}
+    executor.run(check, parts, found.__setitem__)
+    return merge(path, (found[part] for part in parts))
 
 
-def _check_store(path: Path, report: Report) -> Store | None:
-    """The store after it was checked; None when there is nothing to compare with."""
-    try:
-        store = Store.open(path)
-    except InputError as error:
-        report.error(STORE_NAME, error.what)
-        return None
-    return store if check_store(store, report) else None
-
-
-def _check_split(path: Path, report: Report, store: Store | None) -> None:
-    report.count("splits")
-    try:
-        manifest = read_manifest(path)
-    except InputError as error:
-        report.error(SPLIT_NAME, error.what)
-        return
-    if store is None:
-        report.warning(SPLIT_NAME, "there is no sound store to compare it with")
-        return
-    report.include(check_manifest(manifest, store), f"{SPLIT_NAME}: ")
+def _check(path: Path, run: str, part: str) -> Partial:
+    """Check a part, in any process."""
+    return checks_of(path, run).check(part)

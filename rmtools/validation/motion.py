@@ -33,27 +33,21 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def check_motion(root: Path, report: Report, store: Store | None = None) -> None:
-    """Check a motion layout.
+def open_motion(root: Path, report: Report) -> MotionLayout | None:
+    """Open a motion layout to be checked.
 
     Parameters
     ----------
     root
         Folder that holds ``dataset.json``.
     report
-        Findings are added to it.
-    store
-        The complete store the layout was made from; when given, all that the layout has from it
-        must equal it: maps, buildings, roads, heights, transmitters, tracks, description.
+        Gets an error when that cannot be used; then None is returned.
     """
     try:
-        layout = MotionLayout(root)
-        if layout.description is None:
-            report.error(root / fmt.DESCRIPTION_NAME, "no such file")
-            return
-        _Checker(layout, layout.description, report, store).run()
+        return MotionLayout(root)
     except InputError as error:
-        report.error(error.where or root, error.what)
+        report.error(str(error.where or root).removeprefix(f"{root}/"), error.what)
+        return None
 
 
 def _table(tracks: Tracks) -> FloatArray:
@@ -61,56 +55,50 @@ def _table(tracks: Tracks) -> FloatArray:
     return np.stack([tracks.x, tracks.y, tracks.heading_deg, tracks.speed_mps, tracks.state])
 
 
-class _Checker:
-    """State of one walk through a layout."""
+class MotionChecker:
+    """Checks a motion layout, as a whole and one environment after another.
+
+    Parameters
+    ----------
+    layout
+        Open for reading.
+    description
+        Its description.
+    report
+        Findings are added to it.
+    store
+        The complete store the layout was made from; when given, all that the layout has from it
+        must equal it: maps, buildings, roads, heights, transmitters, tracks, description.
+    """
 
     def __init__(
         self,
         layout: MotionLayout,
         description: MotionDescription,
         report: Report,
-        store: Store | None,
+        store: Store | None = None,
     ) -> None:
         self.layout, self.description, self.report = layout, description, report
         self.store = store
         self.root, self.sizes, self.grid = layout.root, layout.sizes, layout.grid
         image_trees = {"paper": ["png"], "loader": ["gain"], "both": ["png", "gain"]}
         self.images = image_trees[description.names]
+        self.trees = [*self.images, "npz", "vehicles", "environment"]
         self.imported = imported(description.vehicle.get("traffic"))
         self.solver = description.solver.get("solver")
         self.least_db = 0.0 - max(largest_gain_dbi(self.solver) or 0.0, 0.0)
         self.gain_text = fmt.gain_text(self.grid.resolution_m)
 
-    def run(self) -> None:
-        """Check the description, the folders, and every file."""
+    def check_whole(self) -> None:
+        """Check the description, and that the folders are those of all environments."""
         self._check_description()
-        trees = [*self.images, "npz", "vehicles", "environment"]
-        self._check_names("", [fmt.DESCRIPTION_NAME, *trees])
+        self._check_names("", [fmt.DESCRIPTION_NAME, *self.trees])
         environments = [f"env_{env:03d}" for env in range(self.sizes.scene)]
-        for tree in trees:
+        for tree in self.trees:
             self._check_names(tree, environments)
-        for env in range(self.sizes.scene):
-            self._check_environment(env)
 
-    # -- names -------------------------------------------------------------------------------
-
-    def _check_names(self, folder: str, expected: Iterable[str]) -> bool:
-        """Report what is missing in a folder and what does not belong there."""
-        try:
-            found = set(os.listdir(self.root / folder))  # noqa: PTH208 - names are all we need
-        except OSError:
-            if (self.root / folder).exists():  # a missing one is reported with its parent
-                self.report.error(folder, "it is not a readable folder")
-            return False
-        wanted = set(expected)
-        prefix = f"{folder}/" if folder else ""
-        for name in sorted(wanted - found):
-            self.report.error(prefix + name, "it is missing")
-        for name in sorted(found - wanted):
-            self.report.error(prefix + name, "it does not belong to the layout")
-        return True
-
-    def _check_environment(self, env: int) -> None:
+    def check_environment(self, env: int) -> None:
+        """Check every file of one environment."""
         sizes, here = self.sizes, f"env_{env:03d}"
         trajectories = [f"traj_{traj:02d}" for traj in range(sizes.traj)]
         files = [fmt.BUILDINGS, fmt.ROADS, fmt.HEIGHT, fmt.TRANSMITTERS]
@@ -137,6 +125,24 @@ class _Checker:
             inside = inside_buildings(buildings, height, self.solver)
         for traj in range(sizes.traj):
             self._check_trajectory(env, traj, buildings, inside, positions)
+
+    # -- names -------------------------------------------------------------------------------
+
+    def _check_names(self, folder: str, expected: Iterable[str]) -> bool:
+        """Report what is missing in a folder and what does not belong there."""
+        try:
+            found = set(os.listdir(self.root / folder))  # noqa: PTH208 - names are all we need
+        except OSError:
+            if (self.root / folder).exists():  # a missing one is reported with its parent
+                self.report.error(folder, "it is not a readable folder")
+            return False
+        wanted = set(expected)
+        prefix = f"{folder}/" if folder else ""
+        for name in sorted(wanted - found):
+            self.report.error(prefix + name, "it is missing")
+        for name in sorted(found - wanted):
+            self.report.error(prefix + name, "it does not belong to the layout")
+        return True
 
     def _check_trajectory(
         self,

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from rmtools.store_format import PATHLOSS_QUANTUM_DB
 from rmtools.units import free_space_loss_1m_db
@@ -54,15 +55,49 @@ def positive(values: object, key: str) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value < math.inf else None
 
 
+class BlindPixels(BaseModel):
+    """Pixels that a solver could not reach, of those that it computed.
+
+    Attributes
+    ----------
+    blind, outdoor
+        Their number, and that of all pixels off buildings.
+    blind_db
+        What the solver wrote for them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    blind: int
+    outdoor: int
+    blind_db: float
+
+    def plus(self, other: BlindPixels) -> BlindPixels:
+        """Those of more maps of the same array."""
+        return BlindPixels(
+            blind=self.blind + other.blind,
+            outdoor=self.outdoor + other.outdoor,
+            blind_db=self.blind_db,
+        )
+
+    def tell(self, name: str, report: Report) -> None:
+        """Say how many they are in the array `name`, if any."""
+        if self.blind:
+            report.warning(
+                name,
+                f"{self.blind} of {self.outdoor} pixels off buildings "
+                f"({self.blind / self.outdoor:.1%}) are blind: the solver found no path and wrote "
+                f"its blind_db, {self.blind_db:g} dB",
+            )
+
+
 class MapChecker:
     """Checks the maps of one array of path loss.
 
     Parameters
     ----------
-    name
-        Of the array.
     attributes
-        Its attributes. Those of maps that were not computed by rmtools hold ``imported_from``:
+        Of the array. Those of maps that were not computed by rmtools hold ``imported_from``:
         where such maps break a rule it is a property of the input and gets a warning.
     grid
         Of the maps.
@@ -70,11 +105,9 @@ class MapChecker:
         Findings are added to it.
     """
 
-    def __init__(
-        self, name: str, attributes: Mapping[str, object], grid: Grid, report: Report
-    ) -> None:
-        self.name, self.grid, self.report = name, grid, report
-        self.outdoor = self.blind = 0
+    def __init__(self, attributes: Mapping[str, object], grid: Grid, report: Report) -> None:
+        self.grid, self.report = grid, report
+        self._outdoor = self._blind = 0
         solver = attributes.get("solver")
         self.gain_dbi = largest_gain_dbi(solver)
         self.blind_db = positive(solver, "blind_db")
@@ -82,12 +115,13 @@ class MapChecker:
         self.imported = "imported_from" in attributes
         self.level: Level = "warning" if self.imported else "error"
         self.frequency_mhz = positive(solver, "frequency_mhz")
-        if self.frequency_mhz is None:
-            report.warning(
-                name,
-                "attribute solver has no positive frequency_mhz: "
-                "the free-space limit is not checked",
-            )
+
+    @property
+    def blind(self) -> BlindPixels | None:
+        """What was counted so far; None where the solver does not mark blind pixels."""
+        if self.blind_db is None:
+            return None
+        return BlindPixels(blind=self._blind, outdoor=self._outdoor, blind_db=self.blind_db)
 
     def check(
         self,
@@ -143,8 +177,8 @@ class MapChecker:
             wild = ~missing[frame] & ~((values >= low) & (values <= MAX_PATHLOSS_DB))
             self.report.error_at(here, wild, f"are not between {low:g} and {MAX_PATHLOSS_DB:g} dB")
             if self.blind_db is not None:
-                self.outdoor += int((~missing[frame]).sum())
-                self.blind += int((values >= self.blind_db).sum())
+                self._outdoor += int((~missing[frame]).sum())
+                self._blind += int((values >= self.blind_db).sum())
             if least is not None and not self.adds_powers:  # added powers have no such limit
                 gain = least - values
                 self.report.found_at(
@@ -165,13 +199,3 @@ class MapChecker:
             anywhere = aimed or self.imported
             if not (covered or anywhere) and around.size and around.min() > limit:
                 self.report.error(here, "the strongest pixel is not at the transmitter")
-
-    def report_blind(self) -> None:
-        """Say how many pixels the solver could not reach, when it marks them."""
-        if self.blind:
-            self.report.warning(
-                self.name,
-                f"{self.blind} of {self.outdoor} pixels off buildings "
-                f"({self.blind / self.outdoor:.1%}) are blind: the solver found no path and wrote "
-                f"its blind_db, {self.blind_db:g} dB",
-            )

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from rmtools.city.seer import Ring
     from rmtools.findings import Report
     from rmtools.types import BoolArray, ByteArray
+    from rmtools.validation.seer_deviations import Tolerated
 
 _T = TypeVar("_T")
 
 
-def check_seer(root: Path, report: Report) -> None:
-    """Check a layout.
+def open_seer(root: Path, report: Report) -> tuple[Tree, bool]:
+    """Check names, table and description of a layout.
 
     Parameters
     ----------
@@ -45,39 +46,58 @@ def check_seer(root: Path, report: Report) -> None:
         Folder that holds ``gain/``, ``png/``, ``polygon/`` and ``antenna/``, or some of them.
     report
         Findings are added to it.
+
+    Returns
+    -------
+    tree
+        Which files there are.
+    ours
+        Whether rmtools wrote them, which is when there is a description.
     """
-    _Checker(root, report).run()
+    tree = Tree(root, report)
+    try:
+        ours = read_description(root) is not None
+    except InputError as error:
+        report.error(fmt.DESCRIPTION_NAME, error.what)
+        ours = True
+    tree.check_table()
+    return tree, ours
 
 
-class _Checker:
-    """State of one walk through a layout."""
+def check_map(tree: Tree, map_id: int, report: Report, *, ours: bool) -> list[Tolerated]:
+    """Check all files of one map.
 
-    def __init__(self, root: Path, report: Report) -> None:
-        self.root, self.report = root, report
+    Parameters
+    ----------
+    tree, ours
+        The layout, see :func:`open_seer`.
+    map_id
+        Number of the map.
+    report
+        Findings are added to it.
+
+    Returns
+    -------
+    list of Tolerated
+        The known deviations that were found.
+    """
+    report.count("maps")
+    checker = _MapChecker(tree, report, ours=ours)
+    checker.check(map_id)
+    return checker.deviations.tolerated
+
+
+class _MapChecker:
+    """State of the check of one map."""
+
+    def __init__(self, tree: Tree, report: Report, *, ours: bool) -> None:
+        self.tree, self.root, self.report = tree, tree.root, report
         self.grid = Grid(N, 1.0)
-        self.tree = Tree(root, report)
         self.deviations = Deviations(report)
-        self.gains = GainChecker(
-            self.tree, report, self.deviations, self.image, ours=self._is_ours()
-        )
+        self.gains = GainChecker(tree, report, self.deviations, self.image, ours=ours)
 
-    def _is_ours(self) -> bool:
-        """Whether there is a sound description, which rmtools writes."""
-        try:
-            return read_description(self.root) is not None
-        except InputError as error:
-            self.report.error(fmt.DESCRIPTION_NAME, error.what)
-            return True
-
-    def run(self) -> None:
-        """Check the table, and all maps one by one."""
-        self.tree.check_table()
-        for map_id in self.tree.maps:
-            self.report.count("maps")
-            self._check_map(map_id)
-        self.deviations.report_tolerated()
-
-    def _check_map(self, map_id: int) -> None:
+    def check(self, map_id: int) -> None:
+        """Check buildings, roads, cars, transmitters and gain."""
         rings = self._rings(fmt.polygons_name(map_id))
         image = self._mask(fmt.buildings_name(map_id))
         inside = masks = None

@@ -9,11 +9,14 @@ goes beyond it is reported file by file. docs/seer.md has what was measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
+from rmtools.findings import Level  # noqa: TC001 - pydantic reads the annotation
+
 if TYPE_CHECKING:
-    from rmtools.findings import Level, Report
+    from rmtools.findings import Report
 
 
 class Deviation(NamedTuple):
@@ -125,20 +128,49 @@ CARS_ADD = Deviation(
 )
 
 
-@dataclass
-class _Total:
-    files: int = 0
-    pixels: int = 0
-    worst: float = -1.0
-    where: str = ""
+class Tolerated(BaseModel):
+    """Deviations of one kind in one folder that are within their measure.
+
+    Attributes
+    ----------
+    folder, kind
+        Where, and what.
+    files, pixels
+        How many deviate.
+    worst, where
+        The largest share, and the file that has it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    folder: str
+    kind: Deviation
+    files: int
+    pixels: int
+    worst: float
+    where: str
+
+    def tell(self, report: Report) -> None:
+        """Report them as one warning."""
+        files = "1 file" if self.files == 1 else f"{self.files} files"
+        report.warning(
+            self.folder,
+            f"in {files} {self.pixels} pixels {self.kind.what}, at most {self.worst:.2%} of "
+            f"{self.kind.whole} ({self.where}). Tolerated: {self.kind.reason}",
+        )
 
 
 class Deviations:
-    """Collects the deviations of one dataset for its report."""
+    """Collects the deviations of a dataset, or of a part of it, for its report."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._totals: dict[tuple[str, Deviation], _Total] = {}
+        self._tolerated: dict[tuple[str, Deviation], Tolerated] = {}
+
+    @property
+    def tolerated(self) -> list[Tolerated]:
+        """What was collected, one entry per folder and kind."""
+        return list(self._tolerated.values())
 
     def add(self, name: str, kind: Deviation, pixels: int, of: int, hint: str = "") -> None:
         """Collect a deviation that is within its measure, report one that is not.
@@ -166,18 +198,18 @@ class Deviations:
                 f"{kind.allowed:.1%} is known{cause}",
             )
             return
-        total = self._totals.setdefault((name.rpartition("/")[0], kind), _Total())
-        total.files += 1
-        total.pixels += pixels
-        if share > total.worst:
-            total.worst, total.where = share, name
+        folder = name.rpartition("/")[0]
+        self.collect(
+            Tolerated(folder=folder, kind=kind, files=1, pixels=pixels, worst=share, where=name)
+        )
 
-    def report_tolerated(self) -> None:
-        """Report what was collected, one warning per folder and kind."""
-        for (folder, kind), total in self._totals.items():
-            files = "1 file" if total.files == 1 else f"{total.files} files"
-            self._report.warning(
-                folder,
-                f"in {files} {total.pixels} pixels {kind.what}, at most {total.worst:.2%} of "
-                f"{kind.whole} ({total.where}). Tolerated: {kind.reason}",
-            )
+    def collect(self, more: Tolerated) -> None:
+        """Add what was tolerated in another file, or in another part of the dataset."""
+        total = self._tolerated.get((more.folder, more.kind))
+        if total is None:
+            self._tolerated[more.folder, more.kind] = more.model_copy()
+            return
+        total.files += more.files
+        total.pixels += more.pixels
+        if more.worst > total.worst:
+            total.worst, total.where = more.worst, more.where
