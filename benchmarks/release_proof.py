@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,7 +121,9 @@ def prove_readers(release: Path) -> None:
     counts = {name: found.maps for name, found in facts.sets.items()}
     print(f"manifest: {facts.maps} maps, {counts}")
     index = {p.stem: len(p.read_text().splitlines()) - 1 for p in release.glob("index/*.csv")}
-    report = f"<dt>radio maps</dt><dd>{facts.maps:,}</dd>" in (release / "report.html").read_text()
+    page = (release / "report.html").read_text()
+    told = re.findall(r"<dt>(?:radio )?maps[a-z ]*</dt><dd>([\d,]+)</dd>", page)
+    report = {f"{count:,}" for count in facts.kinds.values()} <= set(told)
     print(f"index agrees: {index == counts}; report.html agrees: {report}")
     card = (release / "README.md").read_text()
     print(f"card agrees: {f'| radio maps | {facts.maps:,} |' in card}")

@@ -50,6 +50,13 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_the_report_counts_both_kinds(both: Path) -> None:
+    page = (both / "report.html").read_text()
+    assert "<dt>maps with vehicles</dt><dd>24</dd>" in page
+    assert "<dt>maps without vehicles</dt><dd>6</dd>" in page
+    assert "<dt>radio maps</dt>" not in page
+
+
 def test_they_are_what_the_solver_gives_without_obstacles(both: Path) -> None:
     space = Workspace(both, small(*BOTH))
     solver = space.recipe.solver.build()

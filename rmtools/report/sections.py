@@ -5,6 +5,7 @@ Each takes the material and returns HTML, or an empty text to be left out.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rmtools.report import charts, ground, viewer
@@ -22,6 +23,7 @@ from rmtools.report.markup import (
     text,
 )
 from rmtools.store_attributes import solver_words
+from rmtools.store_format import MAPS_NAME
 from rmtools.traffic.tracks import FRAME_INTERVAL_S
 
 if TYPE_CHECKING:
@@ -67,18 +69,28 @@ def header(material: Material) -> str:
 
 def count_tiles(store: Store, *more: tuple[str, str]) -> str:
     """How much of everything there is."""
-    sizes = store.sizes
+    sizes, still = store.sizes, _static_maps(store)
+    maps = [("radio maps", store.maps)]
+    if 0 < still < store.maps:  # layouts have the one or the other, and so have releases
+        maps = [("maps with vehicles", store.maps - still), ("maps without vehicles", still)]
     counts = (
         ("scenes", sizes.scene),
         ("trajectories", sizes.scene * sizes.traj),
         ("transmitters", sizes.scene * sizes.tx),
         ("sequences", sizes.scene * sizes.traj * sizes.tx if store.has("pathloss") else 0),
-        ("radio maps", store.maps),
+        *maps,
         ("pixels", store.maps * store.grid.n**2),
     )
     words = [*((word, _short(count)) for word, count in counts), *more]
     tiles = "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in words)
     return f'<dl class="counts">{tiles}</dl>'
+
+
+def _static_maps(store: Store) -> int:
+    """How many maps are without vehicles."""
+    matches = (MAPS_NAME.fullmatch(name) for name in store.map_arrays)
+    names = [match[0] for match in matches if match and match[1]]
+    return sum(math.prod(store.array(name).shape[:-2]) for name in names)
 
 
 def _trajectories(count: int) -> str:
