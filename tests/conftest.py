@@ -63,13 +63,14 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def release_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished dataset of 48 radio maps with layout, split and report, see tests/fakes_release.
 
-    All processes of pytest share it; nobody writes to it.
+    It is made once; every process of pytest has a copy, because a release holds its dataset.
     """
-    from fakes_release import make_dataset
+    from fakes_release import copy_dataset, make_dataset
 
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "for-release"
-    return make_dataset(root, REPOSITORY / "pipelines")
+    made = make_dataset(root, REPOSITORY / "pipelines")
+    return copy_dataset(made, tmp_path_factory.mktemp("release") / "dataset")
 
 
 @pytest.fixture
