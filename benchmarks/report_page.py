@@ -92,9 +92,9 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--scenes", type=int, default=300)
     chosen = parser.parse_args()
-    source = chosen.dataset / STORE_NAME
+    source = chosen.dataset.resolve() / STORE_NAME
     # Beside the dataset, since links do not reach other disks.
-    with tempfile.TemporaryDirectory(dir=chosen.dataset.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=source.parent.parent) as folder:
         many = Path(folder) / STORE_NAME
         repeated(source, many, chosen.scenes)
         for store in (Store.open(source), Store.open(many)):
