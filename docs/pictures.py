@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -62,6 +65,22 @@ def draw_with_cli(path: Path, *options: str) -> Path:
     return path
 
 
+def draw_report(path: Path) -> Path:
+    """The top of the demo's report in a browser (Playwright and a Chromium, $CHROMIUM)."""
+    from playwright.sync_api import sync_playwright
+
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1180, "height": 1240})
+        tab.goto((HERE.parent / "demo" / "report.html").as_uri())
+        tab.get_by_text("frame 0 of").wait_for()
+        shot = Image.open(io.BytesIO(tab.screenshot()))
+        browser.close()
+    shot.convert("RGB").resize((885, 930), Image.Resampling.LANCZOS).save(path, quality=85)
+    return path
+
+
 if __name__ == "__main__":
     store = Store.open(HERE.parent / "demo")
     for path in (
@@ -71,5 +90,6 @@ if __name__ == "__main__":
         draw_walls(IMAGES / "vectorising.png"),
         draw_with_cli(IMAGES / "paths.png", "--paths"),
         draw_with_cli(IMAGES / "classes.png", "--classes"),
+        draw_report(IMAGES / "report.webp"),
     ):
         print(path)
